@@ -1,0 +1,1 @@
+//! FGSM, BIM, MIM and PGD on any classifier.

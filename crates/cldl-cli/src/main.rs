@@ -1,0 +1,2 @@
+//! `cldl`: robust ensembles for image classification.
+fn main() {}

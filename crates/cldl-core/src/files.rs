@@ -1,0 +1,72 @@
+//! Files that appear whole or not at all: write to a temporary file, fsync, rename.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Puts `bytes` at `path`: readers see the old content or the new one, never a part, even when the
+/// machine loses power. Folders on the way are made.
+///
+/// # Errors
+/// Whatever the file system says; the message names `path`.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let named =
+        |e: io::Error| io::Error::new(e.kind(), format!("can't write `{}`: {e}", path.display()));
+    let folder = folder_of(path);
+    std::fs::create_dir_all(&folder).map_err(named)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".cldl-").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(public());
+    let mut file = builder.tempfile_in(&folder).map_err(named)?;
+    file.write_all(bytes).map_err(named)?;
+    file.as_file().sync_all().map_err(named)?;
+    file.persist(path).map_err(|e| named(e.error))?;
+    sync_folder(&folder).map_err(named)
+}
+
+/// Makes renames and removals inside `folder` durable.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Only Unix lets a folder be opened and synchronized; elsewhere the rename itself must do.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Permissions of an ordinary new file (before the umask); a temporary file's own default is private.
+#[cfg(unix)]
+fn public() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_atomically;
+
+    #[test]
+    fn replaces_a_file_and_leaves_no_temporary_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/file");
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        let error = write_atomically(&folder.path().join("file/below"), b"").unwrap_err();
+        assert!(error.to_string().contains("file/below"), "{error}");
+    }
+}

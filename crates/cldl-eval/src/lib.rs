@@ -1,0 +1,1 @@
+//! Protocols, the per-example outcome store and tables.

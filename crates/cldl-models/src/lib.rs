@@ -1,0 +1,1 @@
+//! LeNet-5, ResNet-20, the label confusion model and ensembles of them.
