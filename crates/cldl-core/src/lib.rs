@@ -1,7 +1,31 @@
 //! Device choice, seeded randomness, differentiable ops on tensors and dual numbers, and the
 //! traits by which models, losses and attacks meet without knowing each other.
+//!
+//! - [`Value`]: the ops that layers and losses are written in, once, for [`candle::Tensor`] and for
+//!   [`Dual`] (forward over reverse: the second order that GAL, TRS and CLDL need).
+//! - [`Classifier`]: what an attack attacks.
+//! - [`Params`]: named parameters and buffers, in a fixed order.
+//! - [`Stream`]: named streams of random numbers.
+//! - [`DeviceChoice`]: `auto`, `cpu`, `cuda` or `metal`, at run time.
 
+mod classifier;
+mod device;
+mod dual;
 pub mod files;
+pub mod gradcheck;
+#[doc(hidden)]
+pub mod kernels;
+mod ops;
+mod params;
 mod stream;
+mod value;
 
+pub use classifier::{Classifier, input_gradient};
+pub use device::DeviceChoice;
+pub use dual::Dual;
+pub use ops::conv::Geometry;
+pub use ops::norm::Moments;
+pub use ops::path::with_candle_ops;
+pub use params::{Init, ParamBuilder, ParamSource, Params};
 pub use stream::Stream;
+pub use value::Value;

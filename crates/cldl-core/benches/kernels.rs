@@ -1,0 +1,85 @@
+//! Throughput of the CPU kernels on the layers of LeNet-5 and ResNet-20.
+//!
+//! Criterion counts an element as one floating-point operation, two for each multiplication with
+//! its addition: so `Gelem/s` reads GFLOP/s. The number of threads is `RAYON_NUM_THREADS`.
+#![expect(missing_docs, reason = "criterion's macros write public functions")]
+
+use cldl_core::kernels::{
+    ConvShape, conv_forward, conv_input_grad, conv_weight_grad, linear_forward, linear_input_grad,
+    linear_weight_grad,
+};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+const BATCH: usize = 128;
+
+/// Name, image size, input and output channels, kernel, stride, padding.
+type Layer = (&'static str, usize, usize, usize, usize, usize, usize);
+
+const LAYERS: [Layer; 10] = [
+    ("lenet conv1", 28, 1, 20, 5, 1, 0),
+    ("lenet conv2", 12, 20, 50, 5, 1, 0),
+    ("stem", 32, 3, 16, 3, 1, 1),
+    ("16-16", 32, 16, 16, 3, 1, 1),
+    ("16-32 stride 2", 32, 16, 32, 3, 2, 1),
+    ("32-32", 16, 32, 32, 3, 1, 1),
+    ("32-64 stride 2", 16, 32, 64, 3, 2, 1),
+    ("64-64", 8, 64, 64, 3, 1, 1),
+    ("16-32 shortcut", 32, 16, 32, 1, 2, 0),
+    ("32-64 shortcut", 16, 32, 64, 1, 2, 0),
+];
+
+fn ramp(len: usize) -> Vec<f32> {
+    (0..len).map(|i| (i % 101) as f32 / 101.0 - 0.5).collect()
+}
+
+fn conv(criterion: &mut Criterion) {
+    for (name, size, in_ch, out_ch, kernel, stride, padding) in LAYERS {
+        let shape = ConvShape {
+            batch: BATCH,
+            in_h: size,
+            in_w: size,
+            in_ch,
+            out_ch,
+            kernel,
+            stride,
+            padding,
+        };
+        let mut x = ramp(shape.batch * shape.in_len());
+        let mut y = ramp(shape.batch * shape.out_len());
+        let mut weight = ramp(shape.weight_len());
+        let mut group = criterion.benchmark_group("conv");
+        group.throughput(Throughput::Elements(2 * shape.macs() as u64));
+        group.bench_function(BenchmarkId::new("forward", name), |bench| {
+            bench.iter(|| conv_forward(&shape, &x, &weight, None, 0, &mut y));
+        });
+        group.bench_function(BenchmarkId::new("input gradient", name), |bench| {
+            bench.iter(|| conv_input_grad(&shape, &y, &weight, &mut x));
+        });
+        group.bench_function(BenchmarkId::new("weight gradient", name), |bench| {
+            bench.iter(|| conv_weight_grad(&shape, &x, &y, &mut weight));
+        });
+    }
+}
+
+fn linear(criterion: &mut Criterion) {
+    for (inputs, outputs) in [(800, 500), (500, 64), (64, 10)] {
+        let name = format!("{inputs}-{outputs}");
+        let mut x = ramp(BATCH * inputs);
+        let mut y = ramp(BATCH * outputs);
+        let mut weight = ramp(inputs * outputs);
+        let mut group = criterion.benchmark_group("linear");
+        group.throughput(Throughput::Elements((2 * BATCH * inputs * outputs) as u64));
+        group.bench_function(BenchmarkId::new("forward", &name), |bench| {
+            bench.iter(|| linear_forward(BATCH, inputs, outputs, &x, &weight, None, 0, &mut y));
+        });
+        group.bench_function(BenchmarkId::new("input gradient", &name), |bench| {
+            bench.iter(|| linear_input_grad(BATCH, inputs, outputs, &y, &weight, &mut x));
+        });
+        group.bench_function(BenchmarkId::new("weight gradient", &name), |bench| {
+            bench.iter(|| linear_weight_grad(BATCH, inputs, outputs, &x, &y, &mut weight));
+        });
+    }
+}
+
+criterion_group!(benches, conv, linear);
+criterion_main!(benches);

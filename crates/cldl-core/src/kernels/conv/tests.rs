@@ -1,0 +1,153 @@
+//! Every kernel against its definition, and against itself under other numbers of threads.
+
+use super::*;
+use crate::Stream;
+use proptest::prelude::*;
+
+/// The convolutions of LeNet-5 and ResNet-20.
+fn network_shapes() -> Vec<ConvShape> {
+    let shape = |size, in_ch, out_ch, kernel, stride, padding| ConvShape {
+        batch: 3,
+        in_h: size,
+        in_w: size,
+        in_ch,
+        out_ch,
+        kernel,
+        stride,
+        padding,
+    };
+    vec![
+        shape(28, 1, 20, 5, 1, 0),
+        shape(12, 20, 50, 5, 1, 0),
+        shape(32, 3, 16, 3, 1, 1),
+        shape(32, 16, 16, 3, 1, 1),
+        shape(32, 16, 32, 3, 2, 1),
+        shape(16, 32, 32, 3, 1, 1),
+        shape(16, 32, 64, 3, 2, 1),
+        shape(8, 64, 64, 3, 1, 1),
+        shape(32, 16, 32, 1, 2, 0),
+        shape(16, 32, 64, 1, 2, 0),
+    ]
+}
+
+fn random(purpose: &str, len: usize) -> Vec<f32> {
+    let mut stream = Stream::new(1, purpose, &[len as u64]);
+    (0..len).map(|_| 2.0 * stream.uniform() - 1.0).collect()
+}
+
+/// Equal up to the rounding of a sum of `terms` products of numbers below 1.
+fn assert_close(what: &str, ours: &[f32], expected: &[f64], terms: usize) {
+    let tolerance = 4.0 * f64::from(f32::EPSILON) * (terms as f64).max(1.0);
+    for (at, (ours, expected)) in ours.iter().zip(expected).enumerate() {
+        let error = (f64::from(*ours) - expected).abs();
+        assert!(error <= tolerance, "{what}[{at}] is {ours}, not {expected}");
+    }
+}
+
+/// Output, input gradient and weight gradient; garbage in the buffers must not survive.
+fn all(shape: &ConvShape, biased: usize) -> [Vec<f32>; 3] {
+    let [x, dy, weight, bias] = operands(shape);
+    let mut y = vec![f32::NAN; dy.len()];
+    let mut dx = vec![f32::NAN; x.len()];
+    let mut dw = vec![f32::NAN; weight.len()];
+    conv_forward(shape, &x, &weight, Some(&bias), biased, &mut y);
+    conv_input_grad(shape, &dy, &weight, &mut dx);
+    conv_weight_grad(shape, &x, &dy, &mut dw);
+    [y, dx, dw]
+}
+
+fn operands(shape: &ConvShape) -> [Vec<f32>; 4] {
+    [
+        random("x", shape.batch * shape.in_len()),
+        random("dy", shape.batch * shape.out_len()),
+        random("weight", shape.weight_len()),
+        random("bias", shape.out_ch),
+    ]
+}
+
+fn matches_definition(shape: &ConvShape, biased: usize) {
+    let [x, dy, weight, bias] = operands(shape);
+    let [y, dx, dw] = all(shape, biased);
+    let taps = shape.kernel * shape.kernel;
+    let expected = naive::forward(shape, &x, &weight, Some(&bias), biased);
+    assert_close("y", &y, &expected, taps * shape.in_ch + 1);
+    assert_close("dx", &dx, &naive::input_grad(shape, &dy, &weight), taps * shape.out_ch);
+    let positions = shape.batch * shape.out_h() * shape.out_w();
+    assert_close("dw", &dw, &naive::weight_grad(shape, &x, &dy), positions);
+}
+
+#[test]
+fn networks_match_the_definition() {
+    for shape in network_shapes() {
+        matches_definition(&shape, 2);
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    for shape in network_shapes() {
+        let shape = ConvShape { batch: 37, ..shape };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                all(&shape, 20).map(|grads| grads.into_iter().map(f32::to_bits).collect())
+            })
+        };
+        let one: [Vec<u32>; 3] = with(1);
+        assert!((2..=4).all(|threads| with(threads) == one), "{shape:?}");
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_alignment() {
+    let shape = ConvShape { batch: 2, ..network_shapes()[1] };
+    let [x, dy, weight, _] = operands(&shape);
+    let mut aligned = vec![0.0; dy.len()];
+    conv_forward(&shape, &x, &weight, None, 0, &mut aligned);
+    for offset in 1..4 {
+        let shifted = |data: &[f32]| [&vec![0.0; offset], data].concat();
+        let (x, weight) = (shifted(&x), shifted(&weight));
+        let mut y = vec![0.0; offset + dy.len()];
+        conv_forward(&shape, &x[offset..], &weight[offset..], None, 0, &mut y[offset..]);
+        assert_eq!(y[offset..], aligned);
+    }
+}
+
+#[test]
+fn an_empty_batch_has_no_gradient() {
+    let shape = ConvShape { batch: 0, ..network_shapes()[0] };
+    let [_, _, dw] = all(&shape, 0);
+    assert!(dw.iter().all(|dw| *dw == 0.0));
+}
+
+#[test]
+fn bias_gradient_sums_rows() {
+    let dy: Vec<f32> = (0..5 * 1000).map(|i| (i % 5) as f32).collect();
+    let mut db = [f32::NAN; 5];
+    bias_grad(5, &dy, &mut db);
+    assert_eq!(db, [0.0, 1e3, 2e3, 3e3, 4e3]);
+}
+
+prop_compose! {
+    fn odd_shape()(
+        batch in 1usize..4,
+        in_h in 5usize..13,
+        in_w in 5usize..19,
+        in_ch in prop::sample::select(vec![1, 3, 7, 17, 33]),
+        out_ch in prop::sample::select(vec![1, 3, 7, 17, 33]),
+        kernel in 1usize..6,
+        stride in 1usize..4,
+        padding in 0usize..3,
+    ) -> ConvShape {
+        ConvShape { batch, in_h, in_w, in_ch, out_ch, kernel, stride, padding }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn odd_shapes_match_the_definition(shape in odd_shape(), biased in 0usize..3) {
+        matches_definition(&shape, biased);
+    }
+}

@@ -1,0 +1,18 @@
+//! CPU kernels on plain f32 slices: the arithmetic behind the differentiable ops, without candle.
+//!
+//! Activations are contiguous NHWC, weights are in PyTorch's OIHW order. The instruction set
+//! (AVX-512, AVX2 with FMA, NEON or plain scalars) is chosen at run time; work is parallel over
+//! images, and every sum has an order that depends on the shapes alone, so a result has the same
+//! bytes for any number of threads. Hidden from the docs: public for the benchmarks only.
+
+mod activation;
+mod conv;
+mod dots;
+mod linear;
+mod pool;
+mod tile;
+
+pub use activation::{leaky_relu_backward, leaky_relu_forward};
+pub use conv::{ConvShape, bias_grad, conv_forward, conv_input_grad, conv_weight_grad};
+pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};
+pub use pool::{max_pool2_backward, max_pool2_forward};

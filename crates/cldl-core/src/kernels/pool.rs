@@ -1,0 +1,257 @@
+//! 2 by 2 max pooling with stride 2, for numbers and dual numbers.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Where the pixels of an image go: each window of two rows and two columns becomes one pixel.
+#[derive(Debug, Clone, Copy)]
+struct Grid {
+    h: usize,
+    w: usize,
+    ch: usize,
+}
+
+impl Grid {
+    fn in_len(self) -> usize {
+        self.h * self.w * self.ch
+    }
+
+    fn out_len(self) -> usize {
+        (self.h / 2) * (self.w / 2) * self.ch
+    }
+
+    /// Start of the four input pixels of each output pixel, in the order of the windows.
+    #[inline(always)]
+    fn windows(self) -> impl Iterator<Item = [usize; 4]> {
+        let Self { h, w, ch } = self;
+        (0..h / 2).flat_map(move |row| {
+            (0..w / 2).map(move |col| {
+                let first = (2 * row * w + 2 * col) * ch;
+                [first, first + ch, first + w * ch, first + (w + 1) * ch]
+            })
+        })
+    }
+}
+
+/// `y = max` over windows of 2 by 2; an odd last row or column is dropped; NaN wins, as in PyTorch.
+///
+/// With two `lanes` the second half of the images are tangents, and the output's tangent is the
+/// tangent at the first maximum of the value.
+///
+/// # Shapes
+/// - `x`: `[lanes · batch_values, h, w, ch]`
+/// - `y`: `[lanes · batch_values, h/2, w/2, ch]`, overwritten
+/// - `argmax`: `[batch_values, h/2, w/2, ch]`, overwritten: 0 to 3, row-major in the window
+///
+/// # Panics
+/// If the length of a slice contradicts the shape.
+#[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
+pub fn max_pool2_forward(
+    batch_values: usize,
+    h: usize,
+    w: usize,
+    ch: usize,
+    lanes: usize,
+    x: &[f32],
+    y: &mut [f32],
+    argmax: &mut [u8],
+) {
+    let grid = Grid { h, w, ch };
+    check(grid, batch_values * lanes, x.len(), y.len(), argmax.len() * lanes);
+    if y.is_empty() {
+        return;
+    }
+    let arch = pulp::Arch::new();
+    let (values, tangents) = y.split_at_mut(batch_values * grid.out_len());
+    let (x_values, x_tangents) = x.split_at(batch_values * grid.in_len());
+    (x_values.par_chunks(grid.in_len()), values.par_chunks_mut(grid.out_len()))
+        .into_par_iter()
+        .zip(argmax.par_chunks_mut(grid.out_len()))
+        .for_each(|((x, y), argmax)| arch.dispatch(Max { grid, x, y, argmax }));
+    (x_tangents.par_chunks(grid.in_len()), tangents.par_chunks_mut(grid.out_len()))
+        .into_par_iter()
+        .zip(argmax.par_chunks(grid.out_len()))
+        .for_each(|((x, y), argmax)| arch.dispatch(Gather { grid, x, y, argmax }));
+}
+
+/// Gradient of the input: the whole gradient of a window goes to its first maximum.
+///
+/// # Shapes
+/// - `dy`: `[lanes · batch_values, h/2, w/2, ch]`; `argmax`: of the forward pass
+/// - `dx`: `[lanes · batch_values, h, w, ch]`, overwritten
+///
+/// # Panics
+/// If the length of a slice contradicts the shape.
+#[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
+pub fn max_pool2_backward(
+    batch_values: usize,
+    h: usize,
+    w: usize,
+    ch: usize,
+    lanes: usize,
+    dy: &[f32],
+    argmax: &[u8],
+    dx: &mut [f32],
+) {
+    let grid = Grid { h, w, ch };
+    check(grid, batch_values * lanes, dx.len(), dy.len(), argmax.len() * lanes);
+    if dy.is_empty() {
+        dx.fill(0.0);
+        return;
+    }
+    let arch = pulp::Arch::new();
+    dx.par_chunks_mut(grid.in_len()).zip(dy.par_chunks(grid.out_len())).enumerate().for_each(
+        |(image, (dx, dy))| {
+            let argmax = &argmax[image % batch_values * grid.out_len()..][..grid.out_len()];
+            arch.dispatch(Scatter { grid, dy, argmax, dx });
+        },
+    );
+}
+
+fn check(grid: Grid, images: usize, input: usize, output: usize, argmax: usize) {
+    assert_eq!(input, images * grid.in_len());
+    assert_eq!(output, images * grid.out_len());
+    assert_eq!(argmax, output);
+}
+
+struct Max<'a> {
+    grid: Grid,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    argmax: &'a mut [u8],
+}
+
+impl WithSimd for Max<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { grid: Grid { ch, .. }, x, y, argmax } = self;
+        let out = y.chunks_exact_mut(ch).zip(argmax.chunks_exact_mut(ch));
+        for (window, (y, argmax)) in self.grid.windows().zip(out) {
+            let x = window.map(|pixel| &x[pixel..pixel + ch]);
+            for c in 0..ch {
+                let (mut max, mut at) = (x[0][c], 0);
+                for (i, x) in (0..).zip(x).skip(1) {
+                    let wins = max < x[c] || x[c].is_nan();
+                    (max, at) = if wins { (x[c], i) } else { (max, at) };
+                }
+                (y[c], argmax[c]) = (max, at);
+            }
+        }
+    }
+}
+
+struct Gather<'a> {
+    grid: Grid,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    argmax: &'a [u8],
+}
+
+impl WithSimd for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { grid: Grid { ch, .. }, x, y, argmax } = self;
+        let out = y.chunks_exact_mut(ch).zip(argmax.chunks_exact(ch));
+        for (window, (y, argmax)) in self.grid.windows().zip(out) {
+            let x = window.map(|pixel| &x[pixel..pixel + ch]);
+            for c in 0..ch {
+                let top = if argmax[c] == 0 { x[0][c] } else { x[1][c] };
+                let bottom = if argmax[c] == 2 { x[2][c] } else { x[3][c] };
+                y[c] = if argmax[c] < 2 { top } else { bottom };
+            }
+        }
+    }
+}
+
+struct Scatter<'a> {
+    grid: Grid,
+    dy: &'a [f32],
+    argmax: &'a [u8],
+    dx: &'a mut [f32],
+}
+
+impl WithSimd for Scatter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { grid, dy, argmax, dx } = self;
+        if grid.h % 2 + grid.w % 2 != 0 {
+            dx.fill(0.0);
+        }
+        let out = dy.chunks_exact(grid.ch).zip(argmax.chunks_exact(grid.ch));
+        for (window, (dy, argmax)) in grid.windows().zip(out) {
+            for (i, pixel) in (0..).zip(window) {
+                let dx = &mut dx[pixel..pixel + grid.ch];
+                for ((dx, dy), argmax) in dx.iter_mut().zip(dy).zip(argmax) {
+                    *dx = if *argmax == i { *dy } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_maximum_gets_all() {
+        let x = [1.0, 5.0, 5.0, 2.0];
+        let (mut y, mut argmax, mut dx) = ([0.0], [9], [9.0; 4]);
+        max_pool2_forward(1, 2, 2, 1, 1, &x, &mut y, &mut argmax);
+        max_pool2_backward(1, 2, 2, 1, 1, &[3.0], &argmax, &mut dx);
+        assert_eq!((y, argmax), ([5.0], [1]));
+        assert_eq!(dx, [0.0, 3.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn nan_wins() {
+        for at in 0..4 {
+            let mut x = [1.0, f32::INFINITY, 0.0, 2.0];
+            x[at] = f32::NAN;
+            let (mut y, mut argmax) = ([0.0], [9]);
+            max_pool2_forward(1, 2, 2, 1, 1, &x, &mut y, &mut argmax);
+            assert!(y[0].is_nan());
+            assert_eq!(argmax, [at as u8]);
+        }
+    }
+
+    #[test]
+    fn a_tangent_is_taken_where_the_value_is_largest() {
+        for at in 0..4 {
+            let mut x = [0.0, 0.0, 0.0, 0.0, 10.0, 11.0, 12.0, 13.0];
+            x[at] = 1.0;
+            let (mut y, mut argmax, mut dx) = ([0.0; 2], [9], [9.0; 8]);
+            max_pool2_forward(1, 2, 2, 1, 2, &x, &mut y, &mut argmax);
+            assert_eq!(y, [1.0, x[4 + at]]);
+            max_pool2_backward(1, 2, 2, 1, 2, &[3.0, 4.0], &argmax, &mut dx);
+            let mut expected = [0.0; 8];
+            (expected[at], expected[4 + at]) = (3.0, 4.0);
+            assert_eq!(dx, expected);
+        }
+    }
+
+    #[test]
+    fn channels_stay_apart_and_an_odd_border_is_dropped() {
+        let (batch, h, w, ch) = (3, 5, 7, 19);
+        let x: Vec<f32> = (0..batch * h * w * ch).map(|i| ((i * 7919) % 1009) as f32).collect();
+        let (mut y, mut argmax) = (vec![0.0; batch * 2 * 3 * ch], vec![9; batch * 2 * 3 * ch]);
+        max_pool2_forward(batch, h, w, ch, 1, &x, &mut y, &mut argmax);
+        let mut dx = vec![9.0; x.len()];
+        max_pool2_backward(batch, h, w, ch, 1, &y, &argmax, &mut dx);
+        let mut expected = vec![0.0; x.len()];
+        for (i, y) in y.iter().enumerate() {
+            let (c, col, row, b) = (i % ch, i / ch % 3, i / ch / 3 % 2, i / ch / 6);
+            let at = |k: usize| ((b * h + 2 * row + k / 2) * w + 2 * col + k % 2) * ch + c;
+            let window: Vec<f32> = (0..4).map(|k| x[at(k)]).collect();
+            assert!(window.iter().all(|x| x <= y));
+            expected[at(window.iter().position(|x| x == y).unwrap())] = *y;
+        }
+        assert_eq!(dx, expected);
+    }
+}

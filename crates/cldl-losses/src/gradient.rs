@@ -1,0 +1,131 @@
+//! Gradient alignment: how parallel members' input gradients are (Eqs. 1 and 10).
+
+use candle::{D, Result, Tensor};
+
+use crate::jsd::each_pair;
+
+/// What keeps a cosine finite where gradients vanish; both forms are PyTorch's, at different times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CosineFloor {
+    /// `x·y / (max(‖x‖, 1e-8) · max(‖y‖, 1e-8))`, today's.
+    EachNorm,
+    /// `x·y / max(‖x‖ ‖y‖, 1e-8)`, PyTorch 1.9's, which the paper's authors used: gradients smaller
+    /// than 1e-4 count as nearly orthogonal.
+    Product,
+}
+
+const FLOOR: f64 = 1e-8;
+
+/// `|x·y| / (‖x‖ ‖y‖)` of each row, the absolute value of Eq. 1.
+///
+/// # Shapes
+/// - `x`, `y`: `[B, D]`
+/// - returns `[B]`, in [0, 1]; 0 where a row vanishes; the derivative at orthogonal rows is 0
+///
+/// # Errors
+/// If shapes differ.
+pub fn absolute_cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Tensor> {
+    let dot = (x * y)?.sum(D::Minus1)?;
+    let scale = match floor {
+        CosineFloor::EachNorm => (norm(x, FLOOR)? * norm(y, FLOOR)?)?,
+        // Norms are floored far below f32's resolution of the product: the root needs a derivative.
+        CosineFloor::Product => at_least(&(norm(x, 1e-18)? * norm(y, 1e-18)?)?, FLOOR)?,
+    };
+    let cosine = (dot / scale)?;
+    &cosine * cosine.detach().sign()?
+}
+
+/// Gradient alignment ℓ_gd: the mean absolute cosine over pairs of members.
+///
+/// Eq. 10: `ℓ_gd = 2 / (N(N-1)) · Σ_{i<j} |cos(∇ₓℓᵢ, ∇ₓℓⱼ)|`
+///
+/// # Shapes
+/// - `gradients`: N tensors `[B, D]`; N at least 2
+/// - returns `[B]`, in [0, 1]; does not depend on the gradients' lengths
+///
+/// # Errors
+/// If there are fewer than two members, or shapes differ.
+pub fn gradient_alignment(gradients: &[Tensor]) -> Result<Tensor> {
+    let cosines = each_pair(gradients, |x, y| absolute_cosine(x, y, CosineFloor::EachNorm))?;
+    Tensor::stack(&cosines, 0)?.mean(0)
+}
+
+/// [`gradient_alignment`] as published: the sum over pairs is divided by N, not by the number of pairs
+/// (the same for N = 3, twice as much for N = 5), with the cosine's old floor.
+///
+/// # Shapes
+/// - `gradients`: N tensors `[B, D]`, of the batch's mean loss; N at least 2
+/// - returns `[B]`, in [0, (N-1)/2]
+///
+/// # Errors
+/// If there are fewer than two members, or shapes differ.
+pub fn gradient_alignment_official(gradients: &[Tensor]) -> Result<Tensor> {
+    let cosines = each_pair(gradients, |x, y| absolute_cosine(x, y, CosineFloor::Product))?;
+    Tensor::stack(&cosines, 0)?.sum(0)? / gradients.len() as f64
+}
+
+/// `max(‖x‖₂, floor)` of each row, with derivative 0 where the floor holds.
+fn norm(x: &Tensor, floor: f64) -> Result<Tensor> {
+    at_least(&x.sqr()?.sum(D::Minus1)?, floor * floor)?.sqrt()
+}
+
+fn at_least(x: &Tensor, floor: f64) -> Result<Tensor> {
+    x.maximum(&(x.zeros_like()? + floor)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle::{Device, Tensor, Var};
+    use cldl_core::gradcheck::gradient_error;
+    use proptest::prelude::*;
+
+    use super::{CosineFloor, absolute_cosine, gradient_alignment};
+
+    fn rows(values: &[f64]) -> Tensor {
+        Tensor::from_slice(values, (2, values.len() / 2), &Device::Cpu).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn alignment_is_in_the_unit_interval_and_free_of_scale(
+            a in prop::collection::vec(-1.0..1.0, 8),
+            b in prop::collection::vec(-1.0..1.0, 8),
+            scale in 0.1..10.0,
+        ) {
+            let (x, y) = (rows(&a), rows(&b));
+            let plain = gradient_alignment(&[x.clone(), y.clone()]).unwrap();
+            let scaled = gradient_alignment(&[(x * scale).unwrap(), (y * -1.0).unwrap()]).unwrap();
+            let both = plain.to_vec1::<f64>().unwrap().into_iter().zip(scaled.to_vec1().unwrap());
+            for (plain, scaled) in both {
+                prop_assert!((0.0..=1.0 + 1e-12).contains(&plain));
+                prop_assert!((plain - scaled).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn gradient_of_the_cosine() {
+        let y = rows(&[0.3, -0.2, 0.9, 1.0, 0.5, -0.7]);
+        let x = rows(&[0.1, 0.8, -0.4, 0.2, 0.2, 0.6]);
+        for floor in [CosineFloor::EachNorm, CosineFloor::Product] {
+            let f = |x: &Tensor| absolute_cosine(x, &y, floor)?.sum_all();
+            assert!(gradient_error(f, &x).unwrap() < 1e-8);
+        }
+    }
+
+    #[test]
+    fn vanishing_and_orthogonal_gradients_have_finite_derivatives() {
+        for x in [[0.0f32, 0.0], [0.0, 1.0]] {
+            let x = Var::new(&[x], &Device::Cpu).unwrap();
+            let y = Tensor::new(&[[1f32, 0.0]], &Device::Cpu).unwrap();
+            for floor in [CosineFloor::EachNorm, CosineFloor::Product] {
+                let cosine = absolute_cosine(&x, &y, floor).unwrap().sum_all().unwrap();
+                let gradient = cldl_core::input_gradient(&cosine, &x).unwrap();
+                assert_eq!(cosine.to_scalar::<f32>().unwrap(), 0.0);
+                assert_eq!(gradient.to_vec2::<f32>().unwrap(), [[0.0, 0.0]]);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! LeNet-5: conv 20@5x5, pool, conv 50@5x5, pool, 500, 64 (the representation), classes.
+
+use candle::{Result, bail};
+use cldl_core::{ParamBuilder, Value};
+
+use crate::Mode;
+use crate::layers::{Conv, Linear};
+
+/// LeNet-5 on normalized images `[B, 28, 28, 1]`.
+pub(crate) struct LeNet5 {
+    conv1: Conv,
+    conv2: Conv,
+    hidden: Linear,
+    representation: Linear,
+    classifier: Linear,
+}
+
+impl LeNet5 {
+    pub(crate) fn new(p: &mut ParamBuilder<'_>, n_classes: usize) -> Result<Self> {
+        Ok(Self {
+            conv1: Conv::new(p.part("conv1"), 1, 20, 5)?,
+            conv2: Conv::new(p.part("conv2"), 20, 50, 5)?,
+            hidden: Linear::new(p.part("Linear"), 800, 500)?,
+            representation: Linear::new(p.part("input_vec"), 500, 64)?,
+            classifier: Linear::new(p.part("predicted_label"), 64, n_classes)?,
+        })
+    }
+
+    pub(crate) fn represent<V: Value>(&self, x: &V, mode: Mode) -> Result<V> {
+        // Pooling before ReLU gives the same numbers as after it, and a quarter of the work.
+        let x = self.conv1.forward(x, mode)?.max_pool2()?.leaky_relu(0.0)?;
+        let x = self.conv2.forward(&x, mode)?.max_pool2()?.leaky_relu(0.0)?;
+        let x = self.hidden.forward(&flatten(&x)?, mode)?.leaky_relu(0.0)?;
+        self.representation.forward(&x, mode)
+    }
+
+    pub(crate) fn classify<V: Value>(&self, representation: &V, mode: Mode) -> Result<V> {
+        self.classifier.forward(&representation.leaky_relu(0.0)?, mode)
+    }
+
+    /// Layers 1 to 4 after their ReLU (conv1, conv2, 500, representation), 5 the logits.
+    pub(crate) fn features<V: Value>(&self, x: &V, layer: usize, mode: Mode) -> Result<V> {
+        let conv1 = self.conv1.forward(x, mode)?.leaky_relu(0.0)?;
+        if layer == 1 {
+            return Ok(conv1);
+        }
+        let conv2 = self.conv2.forward(&conv1.max_pool2()?, mode)?.leaky_relu(0.0)?;
+        if layer == 2 {
+            return Ok(conv2);
+        }
+        let hidden = self.hidden.forward(&flatten(&conv2.max_pool2()?)?, mode)?.leaky_relu(0.0)?;
+        if layer == 3 {
+            return Ok(hidden);
+        }
+        let representation = self.representation.forward(&hidden, mode)?;
+        match layer {
+            4 => representation.leaky_relu(0.0),
+            5 => self.classify(&representation, mode),
+            _ => bail!("LeNet-5 has layers 1 to 5, not {layer}"),
+        }
+    }
+}
+
+/// `[B, H, W, Ch]` as rows in PyTorch's order, channel first, which the next layer's weights expect.
+fn flatten<V: Value>(x: &V) -> Result<V> {
+    x.map_linear(|x| x.permute((0, 3, 1, 2))?.flatten_from(1))
+}
