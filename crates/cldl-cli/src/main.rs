@@ -1,2 +1,63 @@
 //! `cldl`: robust ensembles for image classification.
-fn main() {}
+//!
+//! Results go to stdout, progress and logs to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
+
+mod attack;
+mod common;
+mod eval;
+mod failure;
+mod models;
+mod progress;
+mod table;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Train ensembles that resist adversarial images, attack them, and measure what is left.
+#[derive(Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more on stderr (twice: even more); RUST_LOG has the finer filter
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "Examples:
+  cldl train --method cldl --epochs 3              train three LeNet-5 on MNIST into runs/
+  cldl eval clean runs/cldl-3-4-4-*                 clean accuracy
+  cldl attack runs/cldl-3-4-4-* --attack pgd --eps 0.1 --out adversarial.safetensors
+  cargo xtask reproduce --table 4 --scale smoke     the paper's Table 4, in two minutes";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train an ensemble, or go on with a training that was interrupted
+    Train(train::Args),
+    /// Measure accuracy: on clean images, or under attacks from other models
+    Eval(eval::Args),
+    /// Attack a model that the attacker knows, and keep the adversarial images
+    Attack(attack::Args),
+    /// Fill a table of the paper with what was measured
+    Table(table::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    common::start_logging(cli.verbose);
+    let result = match cli.command {
+        Command::Train(args) => args.run(),
+        Command::Eval(args) => args.run(),
+        Command::Attack(args) => args.run(),
+        Command::Table(args) => args.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}

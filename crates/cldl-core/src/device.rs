@@ -28,7 +28,6 @@ impl DeviceChoice {
     /// If the build lacks the device's feature, or the machine the device.
     pub fn open(self) -> Result<Device> {
         match self {
-            Self::Cpu => Ok(Device::Cpu),
             Self::Cuda if cfg!(feature = "cuda") => Device::new_cuda(0),
             Self::Metal if cfg!(feature = "metal") => Device::new_metal(0),
             Self::Cuda | Self::Metal => {
@@ -41,7 +40,7 @@ impl DeviceChoice {
             Self::Auto if cfg!(feature = "metal") => {
                 Ok(Device::new_metal(0).unwrap_or(Device::Cpu))
             }
-            Self::Auto => Ok(Device::Cpu),
+            Self::Auto | Self::Cpu => Ok(Device::Cpu),
         }
     }
 }

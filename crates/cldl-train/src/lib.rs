@@ -1,1 +1,26 @@
 //! One training loop, its objectives, Adam with coupled L2, checkpoints and resume.
+//!
+//! [`train`] turns a [`TrainConfig`] and a dataset into a run directory; [`Objective`]s say what is
+//! minimized; [`Run`] knows what lies in a run directory and loads ensembles from it.
+
+mod adam;
+mod checkpoint;
+mod config;
+mod cost;
+mod error;
+mod fit;
+mod method;
+mod objective;
+mod run;
+mod schedule;
+
+pub use adam::{Adam, AdamConfig};
+pub use checkpoint::{LoadedEnsemble, load_ensemble};
+pub use config::{TrainConfig, TrainData, TrainOptions};
+pub use cost::{Cost, measure};
+pub use error::TrainError;
+pub use fit::{Observer, Progress, train};
+pub use method::{Method, Variant};
+pub use objective::{Objective, Terms};
+pub use run::{Run, RunState};
+pub use schedule::StepSchedule;

@@ -1,0 +1,91 @@
+//! What several commands share: device, threads, data folders, output, stopping.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result};
+use candle::Device;
+use cldl_core::DeviceChoice;
+use cldl_data::DataDirs;
+use serde::Serialize;
+
+/// Where and with how many threads to compute.
+#[derive(clap::Args)]
+pub(crate) struct Compute {
+    /// Where to compute: `auto`, `cpu`, `cuda` or `metal`
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: DeviceChoice,
+    /// Threads to compute with; results do not depend on it [default: all cores, or
+    /// RAYON_NUM_THREADS]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl Compute {
+    /// Sets the number of threads and opens the device.
+    pub(crate) fn start(&self) -> Result<Device> {
+        if let Some(threads) = self.threads {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+            pool.build_global().context("can't start the threads")?;
+        }
+        Ok(self.device.open()?)
+    }
+}
+
+/// Where the datasets are.
+#[derive(clap::Args)]
+pub(crate) struct DataDir {
+    /// Folder with `mnist/`, `fashion-mnist/` or `cifar-10/` [default: CLDL_DATA_DIR, then
+    /// `datasets/`, then where `cldl data fetch` puts them]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl DataDir {
+    pub(crate) fn dirs(&self) -> DataDirs {
+        DataDirs::standard(self.data_dir.as_deref())
+    }
+}
+
+/// Prints a result: `text` for people, or one JSON object for machines.
+pub(crate) fn print(json: bool, value: &impl Serialize, text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer(&mut out, value)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Logs to stderr at the level that `-v` asks for, or RUST_LOG.
+pub(crate) fn start_logging(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .init();
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C (or SIGTERM) asks the command to end at its next step; a second one ends it.
+pub(crate) fn stop_on_interrupt() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(1);
+        }
+    })
+    .context("can't listen for Ctrl-C")
+}
+
+/// Whether the command was asked to end.
+pub(crate) fn stopping() -> bool {
+    STOP.load(Ordering::Relaxed)
+}

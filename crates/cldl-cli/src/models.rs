@@ -1,0 +1,114 @@
+//! What the commands that measure models share: runs, test images, attack options, progress.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use candle::Device;
+use cldl_data::{DataDirs, Dataset, DatasetName, Split};
+use cldl_eval::{EvalError, Model, Progress};
+use cldl_train::{LoadedEnsemble, load_ensemble};
+use indicatif::ProgressBar;
+
+use crate::common;
+use crate::failure::Usage;
+use crate::progress;
+
+/// Examples at a time; results do not depend on it.
+pub(crate) const BATCH_SIZE: usize = 200;
+
+/// A trained ensemble and the path it was asked for by.
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    pub(crate) inner: LoadedEnsemble,
+}
+
+impl Loaded {
+    pub(crate) fn read(path: &Path, device: &Device) -> Result<Self> {
+        Ok(Self { name: path.display().to_string(), inner: load_ensemble(path, device)? })
+    }
+
+    pub(crate) fn model(&self) -> Model<'_> {
+        Model { name: &self.name, digest: &self.inner.digest, classifier: &self.inner.ensemble }
+    }
+
+    pub(crate) fn dataset(&self) -> DatasetName {
+        self.inner.config.data.dataset
+    }
+}
+
+/// Loads runs that were all trained on one dataset, which is the second result.
+pub(crate) fn read_all(paths: &[&[PathBuf]], device: &Device) -> Result<(Vec<Loaded>, DatasetName)> {
+    let paths = paths.iter().copied().flatten();
+    let loaded = paths.map(|path| Loaded::read(path, device)).collect::<Result<Vec<_>>>()?;
+    let dataset = loaded.first().context("no run is given")?.dataset();
+    match loaded.iter().find(|other| other.dataset() != dataset) {
+        None => Ok((loaded, dataset)),
+        Some(other) => {
+            let (first, other_set) = (&loaded[0].name, other.dataset());
+            let message = format!(
+                "`{first}` was trained on {dataset}, `{}` on {other_set}: measure them apart",
+                other.name
+            );
+            Err(Usage(message).into())
+        }
+    }
+}
+
+pub(crate) fn test_images(name: DatasetName, dirs: &DataDirs) -> Result<Dataset> {
+    Ok(Dataset::load(name, Split::Test, dirs)?)
+}
+
+/// A radius in [0, 1], from a flag.
+pub(crate) fn eps(text: &str) -> Result<f64, String> {
+    let eps: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if (0.0..=1.0).contains(&eps) { Ok(eps) } else { Err(format!("eps {eps} is outside [0, 1]")) }
+}
+
+/// The radii of the paper's tables.
+pub(crate) fn usual_eps(dataset: DatasetName) -> [f64; 4] {
+    match dataset {
+        DatasetName::Mnist => [0.1, 0.15, 0.2, 0.25],
+        DatasetName::FashionMnist => [0.08, 0.1, 0.15, 0.2],
+        DatasetName::Cifar10 => [0.01, 0.02, 0.03, 0.04],
+    }
+}
+
+/// A wrong argument is wrong usage; what else fails is a failure.
+pub(crate) fn classify(error: EvalError) -> anyhow::Error {
+    match error {
+        EvalError::Argument(message) => Usage(message).into(),
+        other => other.into(),
+    }
+}
+
+/// Shows a computation as it goes, and stops it when the user wants that.
+pub(crate) struct Watch {
+    bar: ProgressBar,
+    label: String,
+}
+
+impl Watch {
+    pub(crate) fn start() -> Result<Self> {
+        common::stop_on_interrupt()?;
+        Ok(Self { bar: progress::bar(0, 0, "passes"), label: String::new() })
+    }
+
+    pub(crate) fn see(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.bar.set_length(progress.total);
+        self.bar.set_position(progress.done);
+        if self.label != progress.label {
+            self.label.clone_from(&progress.label);
+            self.bar.set_message(self.label.clone());
+            if self.bar.is_hidden() {
+                let percent = 100 * progress.done / progress.total.max(1);
+                progress::line(&self.bar, &format!("{percent:>3} % {}", self.label));
+            }
+        }
+        if common::stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    pub(crate) fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}

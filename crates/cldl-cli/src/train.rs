@@ -1,0 +1,260 @@
+//! `cldl train`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use candle::Device;
+use cldl_data::{Dataset, DatasetName, Split};
+use cldl_models::Arch;
+use cldl_train::{Observer, Progress, Run, RunState, TrainConfig, TrainOptions, Variant};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::common::{self, Compute, DataDir};
+use crate::failure::Usage;
+use crate::progress;
+
+/// Train an ensemble, or go on with a training that was interrupted.
+///
+/// The run directory holds `config.toml`, `metrics.jsonl` (a line per epoch), `checkpoint/`, and `done`
+/// at the end. The same command goes on where a run stopped; a finished run is left as it is. Equal
+/// settings give equal bytes.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Training method: `baseline` or `cldl` [default: cldl]
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    method: Option<String>,
+    /// Dataset: `mnist`, `fashion-mnist` or `cifar-10` [default: mnist]
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    dataset: Option<DatasetName>,
+    /// Architecture of the members: `lenet5` or `resnet20` [default: the dataset's]
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    arch: Option<Arch>,
+    /// Number of members [default: 3]
+    #[arg(long, value_name = "N", help_heading = "What to train")]
+    members: Option<usize>,
+    /// The equations as printed (`paper`) or the authors' code (`official`) [default: paper]
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    variant: Option<Variant>,
+    /// CLDL: weight of the hard label in the soft one, Eq. 6 [default: the paper's best]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "What to train")]
+    gamma: Option<f64>,
+    /// CLDL: weight of soft label diversity, Eq. 11 [default: the paper's best]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "What to train")]
+    alpha: Option<f64>,
+    /// CLDL: weight of gradient diversity, Eq. 11 [default: the paper's best]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "What to train")]
+    beta: Option<f64>,
+
+    /// Passes over the training images [default: 20 for MNIST, 30 for Fashion-MNIST, 200 for
+    /// CIFAR-10; one more under `--variant official`]
+    #[arg(long, value_name = "N", help_heading = "How to train")]
+    epochs: Option<usize>,
+    /// Images of a step [default: 128]
+    #[arg(long, value_name = "N", help_heading = "How to train")]
+    batch_size: Option<usize>,
+    /// Initial learning rate of Adam [default: 0.001]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "How to train")]
+    lr: Option<f64>,
+    /// Names every random draw: initial weights, order, augmentation [default: 0]
+    #[arg(long, value_name = "N", help_heading = "How to train")]
+    seed: Option<u64>,
+    /// Train on the first N images alone
+    #[arg(long, value_name = "N", help_heading = "How to train")]
+    limit_train: Option<usize>,
+
+    /// Read options from a TOML file (`method = "cldl"`, `limit_train = 2000`, ..); flags win
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    config: Option<PathBuf>,
+    /// Run directory [default: a name that the settings give, below --runs]
+    #[arg(long, value_name = "DIR", help_heading = "Where")]
+    out: Option<PathBuf>,
+    /// Folder of run directories
+    #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Where")]
+    runs: PathBuf,
+    /// Insist that there is an interrupted run to go on with
+    #[arg(long, help_heading = "Where")]
+    resume: bool,
+    /// Say what would be done and how long it would take, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataDir,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+const EXAMPLES: &str = "Examples:
+  cldl train                                           CLDL(3,4,4): three LeNet-5 on MNIST
+  cldl train --method baseline --epochs 3 --out runs/plain
+  cldl train --gamma 3 --alpha 2 --beta 1 --seed 7
+  cldl train --limit-train 2000 --epochs 2 --dry-run   how long would that take?";
+
+impl Args {
+    pub(crate) fn run(self) -> Result<()> {
+        let device = self.compute.start()?;
+        let options = self.options()?;
+        // Options first: a wrong one should not wait for the data.
+        options.method()?;
+        let data = Dataset::load(options.dataset(), Split::Train, &self.data.dirs())?;
+        let config = options.resolve(&data)?;
+        let dir = self.out.clone().unwrap_or_else(|| self.runs.join(config.run_name()));
+        let run = Run::at(dir);
+        let state = run.state(&config)?;
+        if self.resume && state == RunState::New {
+            let message = format!("--resume: `{}` holds no run to go on with", run.dir.display());
+            return Err(Usage(message).into());
+        }
+        if self.dry_run {
+            return self.plan(&config, data, &run, state, &device);
+        }
+        common::stop_on_interrupt()?;
+        let start = Instant::now();
+        let mut observer = Bar::new(&config, state);
+        cldl_train::train(&config, data, &run, &device, &mut observer)?;
+        observer.bar.finish_and_clear();
+        self.report(&config, &run, state, start.elapsed().as_secs_f64())
+    }
+
+    fn options(&self) -> Result<TrainOptions> {
+        let flags = TrainOptions {
+            method: self.method.clone(),
+            dataset: self.dataset,
+            arch: self.arch,
+            members: self.members,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            lr: self.lr,
+            seed: self.seed,
+            variant: self.variant,
+            gamma: self.gamma,
+            alpha: self.alpha,
+            beta: self.beta,
+            limit_train: self.limit_train,
+        };
+        let Some(file) = &self.config else { return Ok(flags) };
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("can't read `{}`", file.display()))?;
+        let from_file = toml::from_str(&text).map_err(|e| {
+            let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            Usage(format!("`{}`, line {line}: {}", file.display(), e.message()))
+        })?;
+        Ok(flags.or(from_file))
+    }
+
+    fn plan(
+        &self,
+        config: &TrainConfig,
+        data: Dataset,
+        run: &Run,
+        state: RunState,
+        device: &Device,
+    ) -> Result<()> {
+        let epochs_done = match state {
+            RunState::New => 0,
+            RunState::Partial(epochs) => epochs,
+            RunState::Done => config.epochs,
+        };
+        let steps = (config.epochs - epochs_done) * config.steps_per_epoch();
+        let cost = cldl_train::measure(config, data, device)?;
+        let seconds = steps as f64 * cost.step_seconds;
+        let value = json!({
+            "run": run.dir,
+            "state": state_name(state),
+            "steps": steps,
+            "expected_seconds": seconds,
+            "expected_attack_seconds": cost.attack_seconds,
+        });
+        let text = format!(
+            "{} in `{}`: {}, {steps} steps to go, about {seconds:.0} s",
+            config.method,
+            run.dir.display(),
+            state_name(state)
+        );
+        common::print(self.json, &value, &text)
+    }
+
+    fn report(
+        &self,
+        config: &TrainConfig,
+        run: &Run,
+        before: RunState,
+        seconds: f64,
+    ) -> Result<()> {
+        let value = json!({
+            "run": run.dir,
+            "state": "done",
+            "method": config.method.to_string(),
+            "epochs": config.epochs,
+            "seconds": seconds,
+            "trained_seconds": run.seconds(),
+        });
+        let text = if before == RunState::Done {
+            format!("`{}` was trained before", run.dir.display())
+        } else {
+            format!("trained `{}` in {seconds:.1} s", run.dir.display())
+        };
+        common::print(self.json, &value, &text)
+    }
+}
+
+fn state_name(state: RunState) -> &'static str {
+    match state {
+        RunState::New => "new",
+        RunState::Partial(_) => "partial",
+        RunState::Done => "done",
+    }
+}
+
+/// Shows a training as it goes.
+struct Bar {
+    bar: ProgressBar,
+    epochs: usize,
+}
+
+impl Bar {
+    fn new(config: &TrainConfig, state: RunState) -> Self {
+        let images = |epochs: usize| (epochs * config.data.examples) as u64;
+        let done = if let RunState::Partial(epochs) = state { images(epochs) } else { 0 };
+        let bar = progress::bar(images(config.epochs), done, "images");
+        bar.set_prefix(config.method.to_string());
+        Self { bar, epochs: config.epochs }
+    }
+}
+
+impl Observer for Bar {
+    fn step(&mut self, progress: &Progress<'_>) {
+        self.bar.inc(progress.images as u64);
+        let parts: Vec<String> =
+            progress.parts.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        self.bar.set_message(format!(
+            "epoch {}/{}  loss {:.4}  {}",
+            progress.epoch,
+            self.epochs,
+            progress.loss,
+            parts.join("  ")
+        ));
+    }
+
+    fn epoch(&mut self, record: &Value) {
+        let Some(record) = record.as_object() else { return };
+        let number = |name: &str| record.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let terms: Vec<String> = record
+            .keys()
+            .filter(|name| !["epoch", "lr", "seconds"].contains(&name.as_str()))
+            .map(|name| format!("{name} {:.4}", number(name)))
+            .collect();
+        let (epoch, seconds) = (number("epoch"), number("seconds"));
+        let text = format!("epoch {epoch}/{}  {}  {seconds:.1} s", self.epochs, terms.join("  "));
+        progress::line(&self.bar, &text);
+    }
+
+    fn should_stop(&self) -> bool {
+        common::stopping()
+    }
+}

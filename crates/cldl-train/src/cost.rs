@@ -1,0 +1,54 @@
+//! What a training and an attack will cost on this machine, measured on a few real steps.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle::{Device, Var};
+use cldl_core::{Classifier as _, input_gradient};
+use cldl_data::{Dataset, batches, epoch_order};
+
+use crate::fit::Session;
+use crate::{TrainConfig, TrainError};
+
+/// Measured costs.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Seconds of a training step.
+    pub step_seconds: f64,
+    /// Seconds of one gradient step of an attack on the whole ensemble, per image.
+    pub attack_seconds: f64,
+}
+
+/// Steps that are timed, after one that warms caches and threads up.
+const TIMED: usize = 3;
+
+/// Measures what `config` costs, on a fresh ensemble; the medians of a few steps.
+///
+/// # Errors
+/// If a step fails.
+pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<Cost, TrainError> {
+    let mut session = Session::new(config, device)?;
+    let data = Arc::new(data.take(config.batch_size * (TIMED + 1)));
+    let augmentation = config.augmentation.at(config.seed, 0);
+    let order = epoch_order(data.len(), config.seed, 0);
+    let (mut training, mut attacking) = (Vec::new(), Vec::new());
+    for batch in batches(data, order, config.batch_size, augmentation, device)? {
+        let batch = batch?;
+        let start = Instant::now();
+        session.step(&batch.images, &batch.labels, config.lr)?;
+        training.push(start.elapsed().as_secs_f64());
+
+        let start = Instant::now();
+        let images = Var::from_tensor(&batch.images)?;
+        input_gradient(&session.ensemble.logits(&images)?.sum_all()?, &images)?;
+        attacking.push(start.elapsed().as_secs_f64() / batch.len() as f64);
+    }
+    Ok(Cost { step_seconds: median(&training), attack_seconds: median(&attacking) })
+}
+
+/// Median of all but the first.
+fn median(seconds: &[f64]) -> f64 {
+    let mut timed = seconds[seconds.len().min(2) - 1..].to_vec();
+    timed.sort_by(f64::total_cmp);
+    timed[timed.len() / 2]
+}

@@ -1,0 +1,173 @@
+//! The training loop.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle::{Device, Tensor};
+use cldl_core::Params;
+use cldl_data::{Dataset, batches, epoch_order};
+use cldl_models::Ensemble;
+use serde_json::{Map, Value, json};
+
+use crate::{Adam, Objective, Run, RunState, Terms, TrainConfig, TrainError, checkpoint};
+
+/// Where a training stands after a step.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Step in the epoch, from 1.
+    pub step: usize,
+    /// Images seen in this step.
+    pub images: usize,
+    /// The objective's value.
+    pub loss: f64,
+    /// Its terms.
+    pub parts: &'a [(&'static str, f64)],
+}
+
+/// Watches a training, and may end it.
+pub trait Observer {
+    /// Called after each step.
+    fn step(&mut self, _: &Progress<'_>) {}
+
+    /// Called after each epoch with its line of the metrics.
+    fn epoch(&mut self, _: &Value) {}
+
+    /// Asked before each step whether to stop; the last checkpoint stays.
+    fn should_stop(&self) -> bool {
+        false
+    }
+}
+
+/// Observes nothing.
+impl Observer for () {}
+
+/// Trains an ensemble as `config` says into `run`, from its last checkpoint if it has one, and writes
+/// a checkpoint after each epoch. A finished run is left as it is.
+///
+/// `data` is the whole training split.
+///
+/// # Errors
+/// If the run directory belongs to another config or can't be written, if a loss is not finite, or if
+/// the observer stops the training.
+pub fn train(
+    config: &TrainConfig,
+    data: Dataset,
+    run: &Run,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    let state = run.state(config)?;
+    if state == RunState::Done {
+        return Ok(());
+    }
+    run.begin(config)?;
+    let mut session = Session::new(config, device)?;
+    let mut epochs_done = 0;
+    if let Some((epochs, place)) = checkpoint::latest(&run.checkpoints())? {
+        checkpoint::restore(&place, &session.ensemble, &mut session.adam, device)?;
+        epochs_done = epochs;
+    }
+    let data = Arc::new(data.take(config.data.examples));
+    for epoch in epochs_done..config.epochs {
+        let record = session.epoch(config, &data, epoch, run, observer)?;
+        run.record(epoch + 1, &record)?;
+        observer.epoch(&record);
+        checkpoint::save(&run.checkpoints(), config, epoch + 1, &session.ensemble, &session.adam)?;
+    }
+    run.finish()
+}
+
+/// What a training carries from step to step.
+pub(crate) struct Session {
+    pub(crate) ensemble: Ensemble,
+    adam: Adam,
+    objective: Box<dyn Objective>,
+    device: Device,
+}
+
+impl Session {
+    pub(crate) fn new(config: &TrainConfig, device: &Device) -> Result<Self, TrainError> {
+        let mut source = Params::fresh(config.seed, device);
+        let ensemble = Ensemble::new(config.ensemble.clone(), &mut source, device)?;
+        let adam = Adam::new(&ensemble.params.trainable, config.adam)?;
+        let objective = config.method.objective(config.variant);
+        Ok(Self { ensemble, adam, objective, device: device.clone() })
+    }
+
+    pub(crate) fn step(&mut self, images: &Tensor, labels: &Tensor, lr: f64) -> Result<Terms, TrainError> {
+        let terms = self.objective.terms(&self.ensemble, images, labels)?;
+        if terms.loss.is_finite() {
+            self.adam.step(&terms.surrogate.backward()?, lr)?;
+        }
+        Ok(terms)
+    }
+
+    /// One pass over the data; returns the epoch's line of the metrics.
+    fn epoch(
+        &mut self,
+        config: &TrainConfig,
+        data: &Arc<Dataset>,
+        epoch: usize,
+        run: &Run,
+        observer: &mut dyn Observer,
+    ) -> Result<Value, TrainError> {
+        let start = Instant::now();
+        let lr = config.schedule.lr(config.lr, epoch);
+        let order = epoch_order(data.len(), config.seed, epoch as u64);
+        let augmentation = config.augmentation.at(config.seed, epoch as u64);
+        let batches = batches(data.clone(), order, config.batch_size, augmentation, &self.device)?;
+        let mut means = Means::default();
+        for (step, batch) in (1..).zip(batches) {
+            if observer.should_stop() {
+                return Err(TrainError::Stopped { epoch: epoch + 1, path: run.dir.clone() });
+            }
+            let batch = batch?;
+            let terms = self.step(&batch.images, &batch.labels, lr)?;
+            let named = [&[("loss", terms.loss)], &terms.parts[..]].concat();
+            if let Some(&(term, value)) = named.iter().find(|(_, value)| !value.is_finite()) {
+                return Err(TrainError::NotFinite { term, value, epoch: epoch + 1, step });
+            }
+            means.add(&named, batch.len());
+            observer.step(&Progress {
+                epoch: epoch + 1,
+                step,
+                images: batch.len(),
+                loss: terms.loss,
+                parts: &terms.parts,
+            });
+        }
+        let mut record = Map::new();
+        record.insert("epoch".into(), json!(epoch + 1));
+        record.insert("lr".into(), json!(lr));
+        record.extend(means.finish());
+        record.insert("seconds".into(), json!(start.elapsed().as_secs_f64()));
+        Ok(Value::Object(record))
+    }
+}
+
+/// Means of an epoch's terms over its images, in the order in which an objective names them.
+#[derive(Default)]
+struct Means {
+    sums: Vec<(&'static str, f64)>,
+    images: usize,
+}
+
+impl Means {
+    fn add(&mut self, terms: &[(&'static str, f64)], images: usize) {
+        self.images += images;
+        for &(name, value) in terms {
+            let weighted = value * images as f64;
+            match self.sums.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += weighted,
+                None => self.sums.push((name, weighted)),
+            }
+        }
+    }
+
+    fn finish(self) -> impl Iterator<Item = (String, Value)> {
+        let images = self.images.max(1) as f64;
+        self.sums.into_iter().map(move |(name, sum)| (name.to_owned(), json!(sum / images)))
+    }
+}
