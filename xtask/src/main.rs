@@ -1,2 +1,62 @@
-//! chores
-fn main() {}
+//! The project's chores. Runs the `cldl` binary and cargo, and links neither candle nor any crate of
+//! the workspace, so that it builds in seconds.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
+
+mod child;
+mod ci;
+mod interrupt;
+mod reproduce;
+mod tidy;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask reproduce --table 4 --scale smoke     the paper's Table 4 in two minutes
+  cargo xtask reproduce --table 4 --dry-run         what it would do, and how long it takes
+  cargo xtask ci                                    every check, cheapest first
+  cargo xtask ci --only test                        one of them";
+
+/// The project's chores: reproduce the paper's tables, check everything.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Train, attack and print tables of the paper beside ours
+    Reproduce(reproduce::Args),
+    /// Run every check: format, tidy, clippy, tests, docs
+    Ci(ci::Args),
+}
+
+/// A wrong request, as opposed to a failure: exit code 2.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
+        Chore::Reproduce(args) => reproduce::run(&args),
+        Chore::Ci(args) => ci::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 mod attack;
 mod common;
+mod data;
 mod eval;
 mod failure;
 mod models;
@@ -45,6 +46,9 @@ enum Command {
     Attack(attack::Args),
     /// Fill a table of the paper with what was measured
     Table(table::Args),
+    /// Get, check and describe the datasets
+    #[command(subcommand)]
+    Data(data::Command),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
+        Command::Data(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

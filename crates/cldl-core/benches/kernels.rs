@@ -2,7 +2,6 @@
 //!
 //! Criterion counts an element as one floating-point operation, two for each multiplication with
 //! its addition: so `Gelem/s` reads GFLOP/s. The number of threads is `RAYON_NUM_THREADS`.
-#![expect(missing_docs, reason = "criterion's macros write public functions")]
 
 use cldl_core::kernels::{
     ConvShape, conv_forward, conv_input_grad, conv_weight_grad, linear_forward, linear_input_grad,

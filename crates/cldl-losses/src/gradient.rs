@@ -96,9 +96,10 @@ mod tests {
         ) {
             let (x, y) = (rows(&a), rows(&b));
             let plain = gradient_alignment(&[x.clone(), y.clone()]).unwrap();
-            let scaled = gradient_alignment(&[(x * scale).unwrap(), (y * -1.0).unwrap()]).unwrap();
-            let both = plain.to_vec1::<f64>().unwrap().into_iter().zip(scaled.to_vec1().unwrap());
-            for (plain, scaled) in both {
+            let scaled = gradient_alignment(&[x.affine(scale, 0.0).unwrap(), y.neg().unwrap()]).unwrap();
+            let plain = plain.to_vec1::<f64>().unwrap();
+            let scaled = scaled.to_vec1::<f64>().unwrap();
+            for (plain, scaled) in plain.into_iter().zip(scaled) {
                 prop_assert!((0.0..=1.0 + 1e-12).contains(&plain));
                 prop_assert!((plain - scaled).abs() < 1e-9);
             }

@@ -138,7 +138,7 @@ impl Report<'_> {
 
     fn text(&self) -> Result<String> {
         let mut table = Table::new();
-        table.load_preset(presets::ASCII_MARKDOWN);
+        table.load_style(presets::ASCII_MARKDOWN);
         let names = self.targets.iter().map(|(model, _)| model.name.to_owned());
         table.set_header(["attack".to_owned(), "eps".to_owned()].into_iter().chain(names));
         let percent = |score: Option<Score>| match score.and_then(|score| score.percent()) {

@@ -1,5 +1,6 @@
 //! Leaky ReLU, for numbers and dual numbers.
 
+use crate::kernels::arch::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -35,7 +36,7 @@ pub fn leaky_relu_backward(lanes: usize, slope: f32, x: &[f32], dy: &[f32], dx: 
     for (dy, dx) in dy.chunks(values.len().max(1)).zip(dx.chunks_mut(values.len().max(1))) {
         let chunks = values.par_chunks(CHUNK).zip(dy.par_chunks(CHUNK));
         chunks.zip(dx.par_chunks_mut(CHUNK)).for_each(|((values, dy), dx)| {
-            pulp::Arch::new().dispatch(Derivative { slope, values, dy, dx });
+            arch().dispatch(Derivative { slope, values, dy, dx });
         });
     }
 }

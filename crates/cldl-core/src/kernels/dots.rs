@@ -1,6 +1,7 @@
 //! The inner loop for outputs of a few channels: vectors run along the terms of the sums.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::unroll::unroll;
 use pulp::{MemMask, Simd, WithSimd};
 
 /// A block of dot products, `height` runs of `a` by `width` runs of `b`:
@@ -14,13 +15,13 @@ pub(super) struct Dots<'a> {
     pub rows: usize,
     pub len: usize,
     pub a: &'a [f32],
-    pub a_row: usize,
-    pub a_tile: usize,
+    pub a_r: usize,
+    pub a_i: usize,
     /// In the order (row, vector of terms, output, lane), zeros after the last term of a row.
     pub b: &'a [f32],
     pub init: &'a [f32],
     pub c: &'a mut [f32],
-    pub c_tile: usize,
+    pub c_i: usize,
 }
 
 /// Outputs `v` in the widest block.
@@ -31,8 +32,7 @@ pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
     match (S::REGISTER_COUNT, width) {
         (32.., 1) => 12,
         (32.., 2) => 8,
-        (32.., _) => 6,
-        (_, 1) => 6,
+        (32.., _) | (_, 1) => 6,
         (_, 2) => 4,
         _ => 2,
     }
@@ -45,8 +45,10 @@ impl Dots<'_> {
         macro_rules! choose {
             ($($width:literal: $($height:literal)*;)*) => {
                 match (height, width) {
-                    $($(($height, $width) => simd.vectorize(Sized::<'_, $height, $width>(self)),)*)*
-                    _ => unreachable!("no block of {height} x {width}"),
+                    $($(($height, $width) if const { $height <= max_height::<S>($width) } => {
+                        simd.vectorize(Sized::<'_, $height, $width>(self));
+                    })*)*
+                    _ => unreachable!("no block of {height} by {width}"),
                 }
             };
         }
@@ -66,15 +68,14 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        const { assert!(HEIGHT > 0 && WIDTH > 0) };
-        let Dots { rows, len, a, a_row, a_tile, b, init, c, c_tile } = self.0;
+        let Dots { rows, len, a, a_r, a_i, b, init, c, c_i } = self.0;
         let lanes = S::F32_LANES;
         let (vectors, rest) = (len / lanes, len % lanes);
         assert_eq!(init.len(), WIDTH);
-        assert!((HEIGHT - 1) * c_tile + WIDTH <= c.len());
+        assert!((HEIGHT - 1) * c_i + WIDTH <= c.len());
         assert!(rows * len.next_multiple_of(lanes) * WIDTH <= b.len());
         if 0 < rows {
-            assert!((rows - 1) * a_row + (HEIGHT - 1) * a_tile + len <= a.len());
+            assert!((rows - 1) * a_r + (HEIGHT - 1) * a_i + len <= a.len());
         }
         // Lanes past the end are not read: what lies there may be NaN, which times 0 is not 0.
         let mask = MemMask::from(simd.mask_between_m32s(0, rest as u32).mask());
@@ -83,24 +84,22 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         unsafe {
             let mut b = b.as_ptr();
             for row in 0..rows {
-                let mut a = a.as_ptr().add(row * a_row);
+                let mut a = a.as_ptr().add(row * a_r);
                 for _ in 0..vectors {
-                    add(simd, &mut sums, b, |i| {
-                        a.add(i * a_tile).cast::<S::f32s>().read_unaligned()
-                    });
+                    add(simd, &mut sums, b, |i| a.add(i * a_i).cast::<S::f32s>().read_unaligned());
                     (a, b) = (a.add(lanes), b.add(WIDTH * lanes));
                 }
                 if 0 < rest {
-                    add(simd, &mut sums, b, |i| simd.mask_load_ptr_f32s(mask, a.add(i * a_tile)));
+                    add(simd, &mut sums, b, |i| simd.mask_load_ptr_f32s(mask, a.add(i * a_i)));
                     b = b.add(WIDTH * lanes);
                 }
             }
         }
-        for (i, sums) in sums.iter().enumerate() {
-            for (v, sum) in sums.iter().enumerate() {
-                c[i * c_tile + v] = init[v] + simd.reduce_sum_f32s(*sum);
-            }
-        }
+        unroll!(for i in 0..HEIGHT {
+            unroll!(for v in 0..WIDTH {
+                c[i * c_i + v] = init[v] + simd.reduce_sum_f32s(sums[i][v]);
+            });
+        });
     }
 }
 
@@ -112,14 +111,15 @@ unsafe fn add<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     b: *const f32,
     a: impl Fn(usize) -> S::f32s,
 ) {
-    // SAFETY: the caller promises `WIDTH` vectors at `b`.
-    let b: [S::f32s; WIDTH] = std::array::from_fn(|v| unsafe {
-        b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned()
+    let mut vectors = [simd.splat_f32s(0.0); WIDTH];
+    unroll!(for v in 0..WIDTH {
+        // SAFETY: the caller promises `WIDTH` vectors at `b`.
+        vectors[v] = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
     });
-    for (i, sums) in sums.iter_mut().enumerate() {
+    unroll!(for i in 0..HEIGHT {
         let a = a(i);
-        for v in 0..WIDTH {
-            sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
-        }
-    }
+        unroll!(for v in 0..WIDTH {
+            sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
+        });
+    });
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "gemm's interface is raw pointers")]
 
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 /// `y = x Wᵀ + b`, with `b` added to the first `biased` rows only: the rest of a dual number is its
 /// tangent.
@@ -101,35 +102,64 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Rows and columns of the blocks in which a product is computed. Constants, and `gemm` itself is
+/// told nothing of threads: so the order of every sum depends on the shapes alone.
+const BLOCK_ROWS: usize = 256;
+const BLOCK_COLS: usize = 256;
+
 /// `out += a b`, with `out` row-major.
 fn add_product(a: Matrix, b: Matrix, out: &mut [f32]) {
     assert_eq!(a.cols, b.rows);
     assert_eq!(out.len(), a.rows * b.cols);
-    // SAFETY: each view covers its slice, and the strides of `out` are those of its shape.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.cols,
-            a.cols,
-            out.as_mut_ptr(),
-            1,
-            b.cols as isize,
-            true,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::Rayon(0),
-        );
+    let row_blocks = (0..a.rows).into_par_iter().step_by(BLOCK_ROWS);
+    let blocks = row_blocks
+        .flat_map(|row| (0..b.cols).into_par_iter().step_by(BLOCK_COLS).map(move |col| (row, col)));
+    let out = Pointer(out.as_mut_ptr());
+    blocks.for_each(|(row, col)| {
+        let (rows, cols) = (BLOCK_ROWS.min(a.rows - row), BLOCK_COLS.min(b.cols - col));
+        // SAFETY: each view covers its slice, `out` has the product's shape, blocks are disjoint.
+        unsafe {
+            gemm::gemm(
+                rows,
+                cols,
+                a.cols,
+                out.at(row * b.cols + col),
+                1,
+                b.cols.cast_signed(),
+                true,
+                a.data.as_ptr().add(row * a.row_stride),
+                a.col_stride.cast_signed(),
+                a.row_stride.cast_signed(),
+                b.data.as_ptr().add(col * b.col_stride),
+                b.col_stride.cast_signed(),
+                b.row_stride.cast_signed(),
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    });
+}
+
+/// A place to write to from several threads, each in a block of its own.
+#[derive(Clone, Copy)]
+struct Pointer(*mut f32);
+
+impl Pointer {
+    /// A method, because a closure that named the field would capture the bare pointer.
+    unsafe fn at(self, offset: usize) -> *mut f32 {
+        // SAFETY: the caller promises that the offset lies inside.
+        unsafe { self.0.add(offset) }
     }
 }
+
+// SAFETY: the threads write to disjoint blocks.
+unsafe impl Send for Pointer {}
+// SAFETY: the same.
+unsafe impl Sync for Pointer {}
 
 #[cfg(test)]
 mod tests {

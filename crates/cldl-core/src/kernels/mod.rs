@@ -4,13 +4,21 @@
 //! (AVX-512, AVX2 with FMA, NEON or plain scalars) is chosen at run time; work is parallel over
 //! images, and every sum has an order that depends on the shapes alone, so a result has the same
 //! bytes for any number of threads. Hidden from the docs: public for the benchmarks only.
+#![allow(
+    clippy::inline_always,
+    reason = "an intrinsic is one instruction only if it is inlined up to where its set is enabled"
+)]
+#![cfg_attr(test, allow(clippy::float_cmp, reason = "these numbers have no rounding errors"))]
 
 mod activation;
+mod arch;
 mod conv;
 mod dots;
 mod linear;
 mod pool;
+mod prefetch;
 mod tile;
+mod unroll;
 
 pub use activation::{leaky_relu_backward, leaky_relu_forward};
 pub use conv::{ConvShape, bias_grad, conv_forward, conv_input_grad, conv_weight_grad};

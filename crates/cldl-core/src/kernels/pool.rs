@@ -1,5 +1,6 @@
 //! 2 by 2 max pooling with stride 2, for numbers and dual numbers.
 
+use crate::kernels::arch::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -61,7 +62,7 @@ pub fn max_pool2_forward(
     if y.is_empty() {
         return;
     }
-    let arch = pulp::Arch::new();
+    let arch = arch();
     let (values, tangents) = y.split_at_mut(batch_values * grid.out_len());
     let (x_values, x_tangents) = x.split_at(batch_values * grid.in_len());
     (x_values.par_chunks(grid.in_len()), values.par_chunks_mut(grid.out_len()))
@@ -99,7 +100,7 @@ pub fn max_pool2_backward(
         dx.fill(0.0);
         return;
     }
-    let arch = pulp::Arch::new();
+    let arch = arch();
     dx.par_chunks_mut(grid.in_len()).zip(dy.par_chunks(grid.out_len())).enumerate().for_each(
         |(image, (dx, dy))| {
             let argmax = &argmax[image % batch_values * grid.out_len()..][..grid.out_len()];

@@ -1,37 +1,43 @@
 //! The one inner loop of all convolutions: a tile of outputs held in vector registers.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::unroll::unroll;
 use pulp::{MemMask, Simd, WithSimd};
 
 /// A sum of outer products, `height` scalars by `width` vectors:
 ///
 /// `c[i, v] = init[v] + Σ_{r < rows} Σ_{l < len} a[r, l, i] · b[r, l, v]`
 ///
-/// where `a` is read as scalars and `b`, `init` and `c` as vectors over neighboring channels. All
-/// strides count floats. With `a` the image and `b` the weights it is a convolution, with `a` the
-/// output's gradient and `b` the weights the input gradient, with `a` the image and `b` the output's
-/// gradient the weight gradient.
+/// where `a` is read as scalars and `b`, `init` and `c` as vectors over neighboring channels. A
+/// stride is named by the index that it belongs to, and counts floats.
+///
+/// With `a` the image and `b` the weights it is a convolution, with `a` the output's gradient and
+/// `b` the weights the input gradient, with `a` the image and `b` the output's gradient the weight
+/// gradient.
 #[derive(Debug)]
 pub(super) struct Tile<'a> {
     pub rows: usize,
     pub len: usize,
     pub a: &'a [f32],
-    pub a_row: usize,
-    pub a_step: usize,
-    pub a_tile: usize,
+    pub a_r: usize,
+    pub a_l: usize,
+    pub a_i: usize,
     pub b: &'a [f32],
-    pub b_row: usize,
-    pub b_step: usize,
+    pub b_r: usize,
+    pub b_l: usize,
     /// `None` adds to `c` instead, one `i` after the other: their vectors may overlap in `c`.
     pub init: Option<&'a [f32]>,
     pub c: &'a mut [f32],
-    pub c_tile: usize,
+    pub c_i: usize,
     /// Channels to store, at most `width` vectors and more than one vector less.
     pub channels: usize,
 }
 
-/// Rows of scalars in the highest tile whose accumulators fit into the registers of `S`, with
-/// `width` vectors each; one vector of every width stays free for operands.
+/// Vectors in the widest tile.
+pub(super) const MAX_WIDTH: usize = 3;
+
+/// Scalars in the highest tile of `width` whose accumulators fit into the registers of `S`, with a
+/// vector of `b` for each column and one of `a`.
 pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
     match (S::REGISTER_COUNT, width) {
         (32.., 1) => 16,
@@ -43,8 +49,8 @@ pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
     }
 }
 
-/// Vectors in the widest tile.
-pub(super) const MAX_WIDTH: usize = 3;
+/// Distance of rows that are stored one after the other; its square is the height of any tile.
+const SPREAD: usize = 4;
 
 /// `count` things in tiles of at most `max`, as even as can be: first thing and size of each.
 pub(super) fn tiles(count: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -60,16 +66,20 @@ impl Tile<'_> {
     #[inline(always)]
     pub(super) fn run<S: Simd>(self, simd: S, height: usize, width: usize) {
         macro_rules! choose {
-            ($($height:literal)*) => {
+            ($($width:literal: $($height:literal)*;)*) => {
                 match (height, width) {
-                    $(($height, 1) => simd.vectorize(Sized::<'_, $height, 1>(self)),
-                      ($height, 2) => simd.vectorize(Sized::<'_, $height, 2>(self)),
-                      ($height, 3) => simd.vectorize(Sized::<'_, $height, 3>(self)),)*
-                    _ => unreachable!("no tile of {height} x {width}"),
+                    $($(($height, $width) if const { $height <= max_height::<S>($width) } => {
+                        simd.vectorize(Sized::<'_, $height, $width>(self));
+                    })*)*
+                    _ => unreachable!("no tile of {height} by {width}"),
                 }
             };
         }
-        choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+        choose! {
+            1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16;
+            2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+            3: 1 2 3 4 5 6 7 8 9;
+        }
     }
 }
 
@@ -80,86 +90,92 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        const { assert!(HEIGHT > 0 && WIDTH > 0) };
-        let mut tile = self.0;
-        let lanes = S::F32_LANES;
-        let full = WIDTH * lanes;
-        assert!(tile.channels <= full && full - lanes < tile.channels);
+        let tile = self.0;
+        let full = WIDTH * S::F32_LANES;
+        assert!(tile.channels <= full && full - S::F32_LANES < tile.channels);
         assert!(tile.init.is_none_or(|init| full <= init.len()));
-        assert!((HEIGHT - 1) * tile.c_tile + tile.channels <= tile.c.len());
+        assert!((HEIGHT - 1) * tile.c_i + tile.channels <= tile.c.len());
         if 0 < tile.rows && 0 < tile.len {
             let last = |row, step| (tile.rows - 1) * row + (tile.len - 1) * step;
-            assert!(last(tile.a_row, tile.a_step) + (HEIGHT - 1) * tile.a_tile < tile.a.len());
-            assert!(last(tile.b_row, tile.b_step) + full <= tile.b.len());
+            assert!(last(tile.a_r, tile.a_l) + (HEIGHT - 1) * tile.a_i < tile.a.len());
+            assert!(last(tile.b_r, tile.b_l) + full <= tile.b.len());
         }
-        // SAFETY: the assertions above bound every index that the two loops form.
+        let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
+        // SAFETY: the assertions above bound every index that is formed from here on.
         unsafe {
-            let mut sums = [match tile.init {
-                Some(init) => load::<S, WIDTH>(init.as_ptr()),
-                None => [simd.splat_f32s(0.0); WIDTH],
-            }; HEIGHT];
+            if let Some(init) = tile.init {
+                unroll!(for v in 0..WIDTH {
+                    let init = load::<S>(init.as_ptr().add(v * S::F32_LANES));
+                    unroll!(for i in 0..HEIGHT {
+                        sums[i][v] = init;
+                    });
+                });
+            }
             for row in 0..tile.rows {
-                let a = tile.a.as_ptr().add(row * tile.a_row);
-                let b = tile.b.as_ptr().add(row * tile.b_row);
+                let a = tile.a.as_ptr().add(row * tile.a_r);
+                let b = tile.b.as_ptr().add(row * tile.b_r);
                 for l in 0..tile.len {
-                    let b = load::<S, WIDTH>(b.add(l * tile.b_step));
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let a = simd.splat_f32s(*a.add(l * tile.a_step + i * tile.a_tile));
-                        for v in 0..WIDTH {
-                            sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
-                        }
-                    }
+                    let a = a.add(l * tile.a_l);
+                    let mut vectors = [simd.splat_f32s(0.0); WIDTH];
+                    unroll!(for v in 0..WIDTH {
+                        vectors[v] = load::<S>(b.add(l * tile.b_l + v * S::F32_LANES));
+                    });
+                    unroll!(for i in 0..HEIGHT {
+                        let a = simd.splat_f32s(*a.add(i * tile.a_i));
+                        unroll!(for v in 0..WIDTH {
+                            sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
+                        });
+                    });
                 }
             }
-            // By columns: rows that overlap in `c` do so at other columns, and a load that meets a
-            // store which is still under way has to wait for it.
-            finish(simd, &mut tile, &sums, 0);
-            if 1 < WIDTH {
-                finish(simd, &mut tile, &sums, 1);
-            }
-            if 2 < WIDTH {
-                finish(simd, &mut tile, &sums, 2);
-            }
+            // A load that meets a store which is still under way has to wait for it. So stores that
+            // may overlap keep their distance: columns one by one, and in each only every fourth row.
+            unroll!(for v in 0..WIDTH {
+                let channels = (tile.channels - v * S::F32_LANES).min(S::F32_LANES);
+                let to = Column { channels, add: tile.init.is_none(), simd };
+                unroll!(for first in 0..SPREAD {
+                    unroll!(for step in 0..SPREAD {
+                        let i = first + step * SPREAD;
+                        if i < HEIGHT {
+                            let c = tile.c.as_mut_ptr().add(i * tile.c_i + v * S::F32_LANES);
+                            to.put(c, sums[i][v]);
+                        }
+                    });
+                });
+            });
         }
     }
 }
 
 #[inline(always)]
-unsafe fn load<S: Simd, const WIDTH: usize>(from: *const f32) -> [S::f32s; WIDTH] {
-    // SAFETY: the caller promises `WIDTH` vectors at `from`.
-    std::array::from_fn(|v| unsafe {
-        from.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned()
-    })
+unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+    // SAFETY: the caller promises a vector at `from`.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
-/// Stores or adds the `v`-th vector of every row. A function of one column with loops of one line:
-/// the compiler keeps the sums in registers only if it unrolls every loop over them.
-#[inline(always)]
-unsafe fn finish<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
+/// How the vectors of a column are stored.
+#[derive(Clone, Copy)]
+struct Column<S> {
+    channels: usize,
+    add: bool,
     simd: S,
-    tile: &mut Tile,
-    sums: &[[S::f32s; WIDTH]; HEIGHT],
-    v: usize,
-) {
-    let channels = (tile.channels - v * S::F32_LANES).min(S::F32_LANES);
-    let mask = MemMask::from(simd.mask_between_m32s(0, channels as u32).mask());
-    let c = tile.c.as_mut_ptr().wrapping_add(v * S::F32_LANES);
-    let c = |i| c.wrapping_add(i * tile.c_tile);
-    let whole = |i| c(i).cast::<S::f32s>();
-    // SAFETY: the caller promises `HEIGHT` rows of `channels` in `c`.
-    unsafe {
-        match (tile.init, channels == S::F32_LANES) {
-            (Some(_), true) => (0..HEIGHT).for_each(|i| whole(i).write_unaligned(sums[i][v])),
-            (Some(_), false) => {
-                (0..HEIGHT).for_each(|i| simd.mask_store_ptr_f32s(mask, c(i), sums[i][v]));
+}
+
+impl<S: Simd> Column<S> {
+    #[inline(always)]
+    unsafe fn put(self, c: *mut f32, sum: S::f32s) {
+        let Self { channels, add, simd } = self;
+        // SAFETY: the caller promises `channels` floats at `c`, which are a vector or less.
+        unsafe {
+            if channels == S::F32_LANES {
+                let sum = if add { simd.add_f32s(load::<S>(c), sum) } else { sum };
+                c.cast::<S::f32s>().write_unaligned(sum);
+            } else {
+                let mask = MemMask::from(simd.mask_between_m32s(0, channels as u32).mask());
+                let sum =
+                    if add { simd.add_f32s(simd.mask_load_ptr_f32s(mask, c), sum) } else { sum };
+                simd.mask_store_ptr_f32s(mask, c, sum);
             }
-            (None, true) => (0..HEIGHT).for_each(|i| {
-                whole(i).write_unaligned(simd.add_f32s(whole(i).read_unaligned(), sums[i][v]));
-            }),
-            (None, false) => (0..HEIGHT).for_each(|i| {
-                let sum = simd.add_f32s(simd.mask_load_ptr_f32s(mask, c(i)), sums[i][v]);
-                simd.mask_store_ptr_f32s(mask, c(i), sum);
-            }),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::ConvShape;
 use super::padding::Padding;
+use crate::kernels::arch::arch;
 use crate::kernels::dots::{self, Dots};
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{self, Tile, tiles};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -31,7 +33,7 @@ pub fn conv_forward(
     assert_eq!(x.len(), shape.batch * shape.in_len());
     assert_eq!(weight.len(), shape.weight_len());
     assert_eq!(y.len(), shape.batch * shape.out_len());
-    pulp::Arch::new().dispatch(Forward { shape, x, weight, bias, biased, y });
+    arch().dispatch(Forward { shape, x, weight, bias, biased, y });
 }
 
 struct Forward<'a> {
@@ -55,13 +57,13 @@ impl WithSimd for Forward<'_> {
         }
         let blocks = blocks(shape, S::F32_LANES, weight);
         let padding = Padding::of_input(shape);
-        let images =
-            x.par_chunks_exact(shape.in_len()).zip(y.par_chunks_exact_mut(shape.out_len()));
-        images.enumerate().for_each(|(image, (x, y))| {
+        y.par_chunks_exact_mut(shape.out_len()).enumerate().for_each(|(image, y)| {
             let init = if image < biased { &initial } else { &zeros };
+            let (x, next) = x[image * shape.in_len()..].split_at(shape.in_len());
+            let next = if shape.skips_input() { &[] } else { next };
             padding.with(x, |x| {
                 let row = padding.row();
-                simd.vectorize(Image { shape, blocks: &blocks, row, x, init, y });
+                simd.vectorize(Image { shape, blocks: &blocks, row, x, next, init, y });
             });
         });
     }
@@ -159,6 +161,8 @@ struct Image<'a> {
     /// Floats in a row of `x`.
     row: usize,
     x: &'a [f32],
+    /// The images after `x`, of which the same thread most likely gets the first, or nothing.
+    next: &'a [f32],
     init: &'a [f32],
     y: &'a mut [f32],
 }
@@ -175,6 +179,9 @@ impl WithSimd for Image<'_> {
                 Form::Inner => dots::max_height::<S>(block.channels),
             };
             for row in 0..self.shape.out_h() {
+                if block.first == 0 {
+                    self.prefetch(row);
+                }
                 for (col, height) in tiles(self.shape.out_w(), max_height) {
                     match block.form {
                         Form::Outer => {
@@ -206,15 +213,15 @@ impl Image<'_> {
             rows: self.shape.kernel,
             len,
             a: &self.x[x..],
-            a_row: self.row,
-            a_step: 1,
-            a_tile: self.shape.stride * self.shape.in_ch,
+            a_r: self.row,
+            a_l: 1,
+            a_i: self.shape.stride * self.shape.in_ch,
             b: &block.weights,
-            b_row: len * padded,
-            b_step: padded,
+            b_r: len * padded,
+            b_l: padded,
             init: Some(&self.init[block.first..]),
             c: &mut self.y[y + block.first..],
-            c_tile: self.shape.out_ch,
+            c_i: self.shape.out_ch,
             channels: block.channels,
         }
     }
@@ -226,13 +233,21 @@ impl Image<'_> {
             rows: self.shape.kernel,
             len: self.shape.kernel * self.shape.in_ch,
             a: &self.x[x..],
-            a_row: self.row,
-            a_tile: self.shape.stride * self.shape.in_ch,
+            a_r: self.row,
+            a_i: self.shape.stride * self.shape.in_ch,
             b: &block.weights,
             init: &self.init[block.first..][..block.channels],
             c: &mut self.y[y + block.first..],
-            c_tile: self.shape.out_ch,
+            c_i: self.shape.out_ch,
         }
+    }
+
+    /// Fetches of the next image as much as a row of outputs uses up of this one.
+    #[inline(always)]
+    fn prefetch(&self, row: usize) {
+        let width = self.shape.in_w * self.shape.in_ch;
+        let rows = self.next.chunks_exact(width).skip(row * self.shape.stride);
+        rows.take(self.shape.stride).for_each(prefetch);
     }
 
     /// Where an output's window begins, and where the output goes.

@@ -7,6 +7,8 @@
 
 use super::ConvShape;
 use super::padding::with_scratch;
+use crate::kernels::arch::arch;
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -27,7 +29,7 @@ pub fn conv_input_grad(shape: &ConvShape, dy: &[f32], weight: &[f32], dx: &mut [
     assert_eq!(dy.len(), shape.batch * shape.out_len());
     assert_eq!(weight.len(), shape.weight_len());
     assert_eq!(dx.len(), shape.batch * shape.in_len());
-    pulp::Arch::new().dispatch(InputGrad { shape, dy, weight, dx });
+    arch().dispatch(InputGrad { shape, dy, weight, dx });
 }
 
 struct InputGrad<'a> {
@@ -76,33 +78,58 @@ fn in_bands(shape: &ConvShape, dx: &mut [f32], add: impl Fn(usize, &mut [f32])) 
     }
 }
 
-/// Neighboring floats of a window's row, at most [`MAX_WIDTH`] vectors.
+/// Output positions whose windows are computed as one, with zeros for the weights between: as many
+/// as one vector holds, so that narrow windows are not stored one by one. The output's width is a
+/// multiple, and enough groups remain for the additions of one not to wait for each other.
+fn group(shape: &ConvShape, lanes: usize) -> usize {
+    let fits = |group: &usize| {
+        shape.out_w().is_multiple_of(*group)
+            && 8 * group <= shape.out_w()
+            && window(shape, *group) <= lanes
+    };
+    (1..=lanes).rev().find(fits).unwrap_or(1)
+}
+
+/// Floats in a row of the windows of a group.
+fn window(shape: &ConvShape, group: usize) -> usize {
+    ((group - 1) * shape.stride + shape.kernel) * shape.in_ch
+}
+
+/// Neighboring floats of a group's row, at most [`MAX_WIDTH`] vectors.
 #[derive(Debug)]
 struct Block {
+    group: usize,
     first: usize,
     len: usize,
-    /// In the order (kernel row from the last to the first, output channel, float), zeros up to
-    /// whole vectors.
+    /// In the order (kernel row from the last to the first, output of the group, output channel,
+    /// float), zeros up to whole vectors.
     weights: Vec<f32>,
 }
 
 fn blocks(shape: &ConvShape, lanes: usize, weight: &[f32]) -> Vec<Block> {
-    let ConvShape { in_ch, out_ch, kernel, .. } = *shape;
-    let window: Vec<_> = (0..kernel * in_ch)
+    let ConvShape { in_ch, out_ch, kernel, stride, .. } = *shape;
+    let group = group(shape, lanes);
+    let window = window(shape, group);
+    let offsets: Vec<_> = (0..kernel * in_ch)
         .map(|float| shape.weight_index(0, float % in_ch, 0, float / in_ch))
         .collect();
-    let block = |(vector, width)| {
-        let window = &window[vector * lanes..];
-        let window = &window[..window.len().min(width * lanes)];
-        let mut weights = vec![0.0; kernel * out_ch * width * lanes];
+    let block = |(vector, width): (usize, usize)| {
+        let first = vector * lanes;
+        let len = (window - first).min(width * lanes);
+        let mut weights = vec![0.0; kernel * group * out_ch * width * lanes];
         for (at, to) in weights.chunks_exact_mut(width * lanes).enumerate() {
-            let row = kernel - 1 - at / out_ch;
-            let from = &weight[shape.weight_index(at % out_ch, 0, row, 0)..];
-            to.iter_mut().zip(window).for_each(|(to, offset)| *to = from[*offset]);
+            let (row, member, o) = (at / out_ch / group, at / out_ch % group, at % out_ch);
+            let from = &weight[shape.weight_index(o, 0, kernel - 1 - row, 0)..];
+            let shift = member * stride * in_ch;
+            let begin = shift.max(first);
+            let end = (shift + offsets.len()).min(first + len);
+            for float in begin..end {
+                to[float - first] = from[offsets[float - shift]];
+            }
         }
-        Block { first: vector * lanes, len: window.len(), weights }
+        Block { group, first, len, weights }
     };
-    tiles(window.len().div_ceil(lanes), MAX_WIDTH).map(block).collect()
+    tiles(window.div_ceil(lanes), MAX_WIDTH).map(block).collect()
 }
 
 /// Rows of the input's gradient, with the padding's columns.
@@ -126,7 +153,9 @@ impl WithSimd for Band<'_> {
         let row_len = (shape.in_w + 2 * padding) * in_ch;
         for block in blocks {
             let width = block.len.div_ceil(S::F32_LANES);
-            let tap_len = out_ch * width * S::F32_LANES;
+            let group_ch = block.group * out_ch;
+            let group_stride = block.group * stride * in_ch;
+            let tap_len = group_ch * width * S::F32_LANES;
             for (row, to) in rows.chunks_exact_mut(row_len).enumerate() {
                 // Output rows whose windows hold this row, counted from the top of the padding.
                 let row = first + row + padding;
@@ -135,20 +164,23 @@ impl WithSimd for Band<'_> {
                 if end <= begin {
                     continue;
                 }
-                for (col, height) in tiles(out_w, max_height::<S>(width)) {
+                if block.first == 0 && end < out_h {
+                    prefetch(&dy[end * out_w * out_ch..][..out_w * out_ch]);
+                }
+                for (col, height) in tiles(out_w / block.group, max_height::<S>(width)) {
                     let tile = Tile {
                         rows: end - begin,
-                        len: out_ch,
-                        a: &dy[(begin * out_w + col) * out_ch..],
-                        a_row: out_w * out_ch,
-                        a_step: 1,
-                        a_tile: out_ch,
+                        len: group_ch,
+                        a: &dy[begin * out_w * out_ch + col * group_ch..],
+                        a_r: out_w * out_ch,
+                        a_l: 1,
+                        a_i: group_ch,
                         b: &block.weights[(kernel - 1 - (row - begin * stride)) * tap_len..],
-                        b_row: stride * tap_len,
-                        b_step: width * S::F32_LANES,
+                        b_r: stride * tap_len,
+                        b_l: width * S::F32_LANES,
                         init: None,
-                        c: &mut to[col * stride * in_ch + block.first..],
-                        c_tile: stride * in_ch,
+                        c: &mut to[col * group_stride + block.first..],
+                        c_i: group_stride,
                         channels: block.len,
                     };
                     tile.run(simd, height, width);

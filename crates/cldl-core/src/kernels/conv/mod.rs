@@ -65,6 +65,11 @@ impl ConvShape {
         self.batch * self.out_h() * self.out_w() * self.weight_len()
     }
 
+    /// Whether parts of the input lie between the windows: they are better not fetched.
+    fn skips_input(&self) -> bool {
+        self.kernel < self.stride
+    }
+
     fn windows(&self, size: usize) -> usize {
         let padded = size + 2 * self.padding;
         assert!(0 < self.kernel && self.kernel <= padded && 0 < self.stride, "{self:?}");

@@ -29,7 +29,7 @@ pub(super) struct Padding {
     above: usize,
     /// Zeros to the left and to the right of a row.
     beside: usize,
-    /// Floats after the last row, for vectors that read past the last channel.
+    /// Zeros after the last row, for vectors that read past it.
     slack: usize,
 }
 
@@ -45,12 +45,12 @@ impl Padding {
         }
     }
 
-    /// Nothing around `len` floats, but `slack` after them.
-    pub(super) fn at_end(len: usize, slack: usize) -> Self {
-        Self { h: 1, width: len, above: 0, beside: 0, slack }
+    /// Nothing around `len` floats.
+    pub(super) fn none(len: usize) -> Self {
+        Self { h: 1, width: len, above: 0, beside: 0, slack: 0 }
     }
 
-    /// The same with `slack`.
+    /// The same with zeros at the end.
     pub(super) fn with_slack(self, slack: usize) -> Self {
         Self { slack, ..self }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Stream;
+use crate::kernels::arch::tests::for_each_arch;
 use proptest::prelude::*;
 
 /// The convolutions of LeNet-5 and ResNet-20.
@@ -77,10 +78,8 @@ fn matches_definition(shape: &ConvShape, biased: usize) {
 }
 
 #[test]
-fn networks_match_the_definition() {
-    for shape in network_shapes() {
-        matches_definition(&shape, 2);
-    }
+fn networks_match_the_definition_on_every_instruction_set() {
+    for_each_arch(|| network_shapes().iter().for_each(|shape| matches_definition(shape, 2)));
 }
 
 #[test]
@@ -148,6 +147,6 @@ proptest! {
 
     #[test]
     fn odd_shapes_match_the_definition(shape in odd_shape(), biased in 0usize..3) {
-        matches_definition(&shape, biased);
+        for_each_arch(|| matches_definition(&shape, biased));
     }
 }

@@ -2,13 +2,21 @@
 
 use super::ConvShape;
 use super::padding::Padding;
+use crate::kernels::arch::arch;
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Chunks of images whose partial sums are added in order at the end. A constant, not the number
-/// of threads: the order of the additions must depend on the shapes alone.
+/// At most so many chunks of images, whose partial sums are added in order at the end. A constant,
+/// not the number of threads: the order of the additions must depend on the shapes alone.
 const CHUNKS: usize = 16;
+
+/// Positions that a chunk has at least: less work would not pay for its partial sum.
+const CHUNK_POSITIONS: usize = 256;
+
+/// Floats of the weight that one task adds up.
+const SLICE: usize = 4096;
 
 /// Gradient of a convolution's weight:
 ///
@@ -24,7 +32,7 @@ pub fn conv_weight_grad(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]
     assert_eq!(x.len(), shape.batch * shape.in_len());
     assert_eq!(dy.len(), shape.batch * shape.out_len());
     assert_eq!(dw.len(), shape.weight_len());
-    pulp::Arch::new().dispatch(WeightGrad { shape, x, dy, dw });
+    arch().dispatch(WeightGrad { shape, x, dy, dw });
 }
 
 /// Gradient of a bias: `db[o] = Σ_rows dy[row, o]`.
@@ -38,14 +46,16 @@ pub fn bias_grad(channels: usize, dy: &[f32], db: &mut [f32]) {
     assert_eq!(db.len(), channels);
     assert_eq!(dy.len() % channels, 0);
     let rows = (dy.len() / channels).div_ceil(CHUNKS).max(1);
+    // Neighboring rows have sums of their own, so that an addition does not wait for the last one.
+    let stripe = 8 * channels;
     let partial = |chunk: &[f32]| {
-        let mut sum = vec![0.0; channels];
-        chunk.chunks_exact(channels).for_each(|row| add(&mut sum, row));
+        let mut sum = vec![0.0; stripe];
+        chunk.chunks(stripe).for_each(|rows| add(&mut sum, rows));
         sum
     };
     let partials: Vec<_> = dy.par_chunks(rows * channels).map(partial).collect();
     db.fill(0.0);
-    partials.iter().for_each(|partial| add(db, partial));
+    partials.iter().flat_map(|sum| sum.chunks_exact(channels)).for_each(|row| add(db, row));
 }
 
 fn add(sum: &mut [f32], terms: &[f32]) {
@@ -66,33 +76,119 @@ impl WithSimd for WeightGrad<'_> {
 
     fn with_simd<S: Simd>(self, simd: S) {
         let shape = self.shape;
-        let images = shape.batch.div_ceil(CHUNKS).max(1);
+        let layout = Layout::new(shape, S::F32_LANES);
+        let least = CHUNK_POSITIONS.div_ceil(shape.out_h() * shape.out_w());
+        let images = shape.batch.div_ceil(CHUNKS).max(least);
         let x = self.x.par_chunks(images * shape.in_len());
         let dy = self.dy.par_chunks(images * shape.out_len());
-        let partial = |(x, dy): (&[f32], &[f32])| partial_sum(simd, shape, x, dy);
+        let partial = |(x, dy): (&[f32], &[f32])| partial_sum(simd, shape, &layout, x, dy);
         let partials: Vec<_> = x.zip(dy).map(partial).collect();
-        let mut sum = vec![0.0; packed_len(shape, S::F32_LANES)];
-        partials.iter().for_each(|partial| add(&mut sum, partial));
-        unpack(shape, S::F32_LANES, &sum, self.dw);
+        let mut sum = vec![0.0; layout.len()];
+        sum.par_chunks_mut(SLICE).enumerate().for_each(|(slice, sum)| {
+            for partial in &partials {
+                add(sum, &partial[slice * SLICE..]);
+            }
+        });
+        layout.unpack(shape, &sum, self.dw);
     }
 }
 
-/// Floats in the packed gradient: blocks of output channels, in each the weights of an output in
-/// the order (kernel row, kernel column, input channel), for each the channels of the block.
-fn packed_len(shape: &ConvShape, lanes: usize) -> usize {
-    shape.kernel * shape.kernel * shape.in_ch * shape.out_ch.next_multiple_of(lanes)
+/// Where the sums of a weight gradient lie while they are added up.
+///
+/// Most output channels come first, in blocks of vectors of channels. The last channels follow if
+/// they would leave most of a vector idle: there a vector holds neighbors in a row of the window.
+#[derive(Debug)]
+struct Layout {
+    lanes: usize,
+    kernel: usize,
+    /// Floats in a row of the window, and the same in whole vectors.
+    row: usize,
+    padded_row: usize,
+    /// Output channels of the first kind, and the same in whole vectors.
+    outer: usize,
+    padded_outer: usize,
+    /// Output channels of the second kind.
+    inner: usize,
 }
 
-fn partial_sum<S: Simd>(simd: S, shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut sum = vec![0.0; packed_len(shape, S::F32_LANES)];
-    let padding = Padding::of_input(shape);
+impl Layout {
+    fn new(shape: &ConvShape, lanes: usize) -> Self {
+        let row = shape.kernel * shape.in_ch;
+        let tail = shape.out_ch % lanes;
+        // Twice: with few sums in registers, each waits for its own last addition.
+        let inner = if 2 * tail * row.div_ceil(lanes) <= row { tail } else { 0 };
+        let outer = shape.out_ch - inner;
+        Self {
+            lanes,
+            kernel: shape.kernel,
+            row,
+            padded_row: row.next_multiple_of(lanes),
+            outer,
+            padded_outer: outer.next_multiple_of(lanes),
+            inner,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.inner_start() + self.kernel * self.inner * self.padded_row
+    }
+
+    /// First channel, vectors and start of each block, whose sums are in the order (kernel row,
+    /// float of the window's row, channel).
+    fn outer_blocks(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        tiles(self.padded_outer / self.lanes, MAX_WIDTH).map(|(vector, width)| {
+            let first = vector * self.lanes;
+            (first, width, first * self.kernel * self.row)
+        })
+    }
+
+    /// Start of the rest, in the order (kernel row, channel, float of the window's row).
+    fn inner_start(&self) -> usize {
+        self.kernel * self.row * self.padded_outer
+    }
+
+    fn unpack(&self, shape: &ConvShape, sum: &[f32], dw: &mut [f32]) {
+        let mut put = |o: usize, row: usize, float: usize, value: f32| {
+            dw[shape.weight_index(o, float % shape.in_ch, row, float / shape.in_ch)] = value;
+        };
+        for (first, width, start) in self.outer_blocks() {
+            let width = width * self.lanes;
+            for (at, sums) in
+                sum[start..].chunks_exact(width).take(self.kernel * self.row).enumerate()
+            {
+                for (o, value) in (first..self.outer).zip(sums) {
+                    put(o, at / self.row, at % self.row, *value);
+                }
+            }
+        }
+        for (at, sums) in sum[self.inner_start()..].chunks_exact(self.padded_row).enumerate() {
+            for (float, value) in sums[..self.row].iter().enumerate() {
+                put(self.outer + at % self.inner, at / self.inner, float, *value);
+            }
+        }
+    }
+}
+
+fn partial_sum<S: Simd>(
+    simd: S,
+    shape: &ConvShape,
+    layout: &Layout,
+    x: &[f32],
+    dy: &[f32],
+) -> Vec<f32> {
+    let mut sum = vec![0.0; layout.len()];
     // The last vector of the last position reads past the end.
-    let slack = shape.out_ch.next_multiple_of(S::F32_LANES) - shape.out_ch;
-    let dy_padding = Padding::at_end(shape.out_len(), slack);
-    for (x, dy) in x.chunks_exact(shape.in_len()).zip(dy.chunks_exact(shape.out_len())) {
-        padding.with(x, |x| {
+    let x_slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
+    let x_padding = Padding::of_input(shape).with_slack(x_slack);
+    let dy_padding = Padding::none(shape.out_len()).with_slack(layout.padded_outer - layout.outer);
+    let mut images =
+        x.chunks_exact(shape.in_len()).zip(dy.chunks_exact(shape.out_len())).peekable();
+    while let Some((x, dy)) = images.next() {
+        let next = images.peek().copied().unwrap_or_default();
+        x_padding.with(x, |x| {
             dy_padding.with(dy, |dy| {
-                simd.vectorize(AddImage { shape, row: padding.row(), x, dy, sum: &mut sum });
+                let x_row = x_padding.row();
+                simd.vectorize(AddImage { shape, layout, x_row, x, dy, next, sum: &mut sum });
             });
         });
     }
@@ -101,10 +197,13 @@ fn partial_sum<S: Simd>(simd: S, shape: &ConvShape, x: &[f32], dy: &[f32]) -> Ve
 
 struct AddImage<'a> {
     shape: &'a ConvShape,
+    layout: &'a Layout,
     /// Floats in a row of `x`.
-    row: usize,
+    x_row: usize,
     x: &'a [f32],
     dy: &'a [f32],
+    /// The next image and its output's gradient.
+    next: (&'a [f32], &'a [f32]),
     sum: &'a mut [f32],
 }
 
@@ -112,51 +211,82 @@ impl WithSimd for AddImage<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let shape = self.shape;
-        let len = shape.kernel * shape.in_ch;
-        for (first, width) in blocks(shape.out_ch, S::F32_LANES) {
-            let channels = width * S::F32_LANES;
-            for row in 0..shape.kernel {
-                for (weight, height) in tiles(len, max_height::<S>(width)) {
-                    let to = first * shape.kernel * len + (row * len + weight) * channels;
-                    let tile = Tile {
-                        rows: shape.out_h(),
-                        len: shape.out_w(),
-                        a: &self.x[row * self.row + weight..],
-                        a_row: shape.stride * self.row,
-                        a_step: shape.stride * shape.in_ch,
-                        a_tile: 1,
-                        b: &self.dy[first..],
-                        b_row: shape.out_w() * shape.out_ch,
-                        b_step: shape.out_ch,
-                        init: None,
-                        c: &mut self.sum[to..],
-                        c_tile: channels,
-                        channels,
-                    };
-                    tile.run(simd, height, width);
-                }
-            }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut ahead = self.ahead::<S>();
+        for row in 0..self.layout.kernel {
+            self.add_outer(simd, row, &mut ahead);
+            self.add_inner(simd, row);
         }
     }
 }
 
-/// Output channels in blocks of at most [`MAX_WIDTH`] vectors: first channel and vectors of each.
-fn blocks(channels: usize, lanes: usize) -> impl Iterator<Item = (usize, usize)> {
-    tiles(channels.div_ceil(lanes), MAX_WIDTH).map(move |(vector, width)| (vector * lanes, width))
-}
+impl<'a> AddImage<'a> {
+    /// What to fetch of the next image with each tile of [`Self::add_outer`]: all of it, in equal parts.
+    fn ahead<S: Simd>(&self) -> impl Iterator<Item = (&'a [f32], &'a [f32])> + use<'a, S> {
+        let (x, dy) = if self.shape.skips_input() { Default::default() } else { self.next };
+        let heights = self.layout.outer_blocks().map(|(_, width, _)| max_height::<S>(width));
+        let tiles: usize = heights.map(|height| self.layout.row.div_ceil(height)).sum();
+        let part = |len: usize| len.div_ceil((tiles * self.layout.kernel).max(1));
+        x.chunks(part(self.shape.in_len())).zip(dy.chunks(part(self.shape.out_len())))
+    }
 
-fn unpack(shape: &ConvShape, lanes: usize, packed: &[f32], dw: &mut [f32]) {
-    let taps = shape.kernel * shape.kernel * shape.in_ch;
-    for (first, width) in blocks(shape.out_ch, lanes) {
-        let channels = (shape.out_ch - first).min(width * lanes);
-        let block = &packed[first * taps..][..width * lanes * taps];
-        for (tap, from) in block.chunks_exact(width * lanes).enumerate() {
-            let (position, c) = (tap / shape.in_ch, tap % shape.in_ch);
-            for (o, from) in from[..channels].iter().enumerate() {
-                let (i, j) = (position / shape.kernel, position % shape.kernel);
-                dw[shape.weight_index(first + o, c, i, j)] = *from;
+    #[inline(always)]
+    fn add_outer<S: Simd>(
+        &mut self,
+        simd: S,
+        row: usize,
+        ahead: &mut impl Iterator<Item = (&'a [f32], &'a [f32])>,
+    ) {
+        let Self { shape, layout, .. } = *self;
+        for (first, width, start) in layout.outer_blocks() {
+            let channels = width * layout.lanes;
+            for (float, height) in tiles(layout.row, max_height::<S>(width)) {
+                let tile = Tile {
+                    rows: shape.out_h(),
+                    len: shape.out_w(),
+                    a: &self.x[row * self.x_row + float..],
+                    a_r: shape.stride * self.x_row,
+                    a_l: shape.stride * shape.in_ch,
+                    a_i: 1,
+                    b: &self.dy[first..],
+                    b_r: shape.out_w() * shape.out_ch,
+                    b_l: shape.out_ch,
+                    init: None,
+                    c: &mut self.sum[start + (row * layout.row + float) * channels..],
+                    c_i: channels,
+                    channels,
+                };
+                let (next_x, next_dy) = ahead.next().unwrap_or_default();
+                prefetch(next_x);
+                prefetch(next_dy);
+                tile.run(simd, height, width);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add_inner<S: Simd>(&mut self, simd: S, row: usize) {
+        let Self { shape, layout, .. } = *self;
+        for (vector, width) in tiles(layout.padded_row / layout.lanes, MAX_WIDTH) {
+            let float = vector * layout.lanes;
+            for (channel, height) in tiles(layout.inner, max_height::<S>(width)) {
+                let to = (row * layout.inner + channel) * layout.padded_row + float;
+                let tile = Tile {
+                    rows: shape.out_h(),
+                    len: shape.out_w(),
+                    a: &self.dy[layout.outer + channel..],
+                    a_r: shape.out_w() * shape.out_ch,
+                    a_l: shape.out_ch,
+                    a_i: 1,
+                    b: &self.x[row * self.x_row + float..],
+                    b_r: shape.stride * self.x_row,
+                    b_l: shape.stride * shape.in_ch,
+                    init: None,
+                    c: &mut self.sum[layout.inner_start() + to..],
+                    c_i: layout.padded_row,
+                    channels: width * layout.lanes,
+                };
+                tile.run(simd, height, width);
             }
         }
     }

@@ -1,0 +1,4 @@
+//! Tests of the attacks as a whole.
+
+mod known_answers;
+mod properties;

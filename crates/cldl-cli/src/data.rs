@@ -1,0 +1,149 @@
+//! `cldl data fetch | verify | info`
+
+use anyhow::{Result, bail};
+use cldl_data::{DatasetName, FetchOptions, FileState, SplitInfo, fetch, fetch_dir, info, verify};
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use crate::common::{self, DataDir};
+use crate::progress;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Download datasets that are missing, and check them
+    Fetch(Fetch),
+    /// Check the datasets' files against the published checksums
+    Verify(Which),
+    /// Describe the datasets: sizes, classes, mean and deviation of the pixels
+    Info(Which),
+}
+
+/// Download datasets from their published mirrors.
+///
+/// Files that are there already are checked and kept; an interrupted download goes on where it was;
+/// nothing is put in place before its checksum is right.
+#[derive(clap::Args)]
+pub(crate) struct Fetch {
+    #[command(flatten)]
+    which: Which,
+    /// Download from this base URL instead of the published mirrors (may be repeated)
+    #[arg(long, value_name = "URL")]
+    mirror: Vec<String>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// `mnist`, `fashion-mnist` or `cifar-10` [default: mnist and fashion-mnist]
+    #[arg(value_name = "DATASET")]
+    datasets: Vec<DatasetName>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataDir,
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Self::Fetch(args) => args.run(),
+            Self::Verify(which) => which.verify(),
+            Self::Info(which) => which.info(),
+        }
+    }
+}
+
+impl Fetch {
+    fn run(&self) -> Result<()> {
+        let dir = fetch_dir(self.which.data.data_dir.as_deref());
+        let options = FetchOptions { mirrors: self.mirror.clone(), ..FetchOptions::default() };
+        let bar = progress::bar(0, 0, "bytes");
+        let (mut rows, mut lines) = (Vec::new(), Vec::new());
+        for name in self.which.names() {
+            let mut show = |progress: cldl_data::Progress<'_>| {
+                bar.set_prefix(progress.file.to_owned());
+                bar.set_length(progress.total);
+                bar.set_position(progress.done);
+            };
+            for file in fetch(name, &dir, &options, &mut show)? {
+                let what = if file.downloaded { "downloaded" } else { "was there" };
+                lines.push(format!("{what} {} ({} bytes)", file.path.display(), file.bytes));
+                rows.push(json!({
+                    "dataset": name, "path": file.path, "bytes": file.bytes,
+                    "downloaded": file.downloaded,
+                }));
+            }
+        }
+        bar.finish_and_clear();
+        common::print(self.which.json, &json!({ "files": rows }), &lines.join("\n"))
+    }
+}
+
+impl Which {
+    fn names(&self) -> Vec<DatasetName> {
+        if self.datasets.is_empty() {
+            vec![DatasetName::Mnist, DatasetName::FashionMnist]
+        } else {
+            self.datasets.clone()
+        }
+    }
+
+    fn verify(&self) -> Result<()> {
+        let dirs = self.data.dirs();
+        let mut table = table(["dataset", "file", "state", "where"]);
+        let (mut rows, mut bad) = (Vec::new(), 0);
+        for name in self.names() {
+            for file in verify(name, &dirs) {
+                bad += usize::from(file.state != FileState::Ok);
+                let state = match file.state {
+                    FileState::Ok => "ok",
+                    FileState::Wrong => "wrong",
+                    FileState::Missing => "missing",
+                };
+                let place = file.path.as_ref().map_or("-".into(), |path| path.display().to_string());
+                table.add_row([name.as_str(), &file.file, state, &place]);
+                rows.push(json!({
+                    "dataset": name, "file": file.file, "state": state, "path": file.path,
+                    "bytes": file.bytes, "sha256": file.sha256, "problem": file.problem,
+                }));
+            }
+        }
+        common::print(self.json, &json!({ "files": rows }), &table.to_string())?;
+        if bad > 0 {
+            bail!("{bad} of {} files are missing or wrong: `cldl data fetch` gets them", rows.len());
+        }
+        Ok(())
+    }
+
+    fn info(&self) -> Result<()> {
+        let dirs = self.data.dirs();
+        let mut table = table(["dataset", "split", "images", "shape", "of each class", "mean", "std"]);
+        let mut rows: Vec<SplitInfo> = Vec::new();
+        for name in self.names() {
+            rows.extend(info(name, &dirs)?);
+        }
+        for split in &rows {
+            let [channels, height, width] = split.image_shape;
+            let numbers = |values: &[f64]| {
+                values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" ")
+            };
+            let counts: Vec<String> = split.class_counts.iter().map(usize::to_string).collect();
+            table.add_row([
+                split.dataset.to_string(),
+                split.split.to_string(),
+                split.examples.to_string(),
+                format!("{channels}x{height}x{width}"),
+                counts.join(" "),
+                numbers(&split.mean),
+                numbers(&split.std),
+            ]);
+        }
+        common::print(self.json, &json!({ "splits": rows }), &table.to_string())
+    }
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    table
+}

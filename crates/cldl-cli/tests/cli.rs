@@ -1,0 +1,10 @@
+//! The real binary, run as a user would: results, interruptions, bad input.
+
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+#[path = "cli/determinism.rs"]
+mod determinism;
+#[path = "cli/pipeline.rs"]
+mod pipeline;
+#[path = "cli/run.rs"]
+mod run;

@@ -1,0 +1,34 @@
+//! The choice of the instruction set.
+
+use pulp::Arch;
+
+/// The best instruction set of this machine.
+pub(super) fn arch() -> Arch {
+    #[cfg(test)]
+    if let Some(arch) = tests::CHOSEN.get() {
+        return arch;
+    }
+    Arch::new()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static CHOSEN: Cell<Option<Arch>> = const { Cell::new(None) };
+    }
+
+    /// Runs `test` with each instruction set that this machine has.
+    pub(in crate::kernels) fn for_each_arch(test: impl Fn()) {
+        let mut all = vec![Arch::Scalar, Arch::new()];
+        #[cfg(target_arch = "x86_64")]
+        all.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        for arch in all {
+            CHOSEN.set(Some(arch));
+            test();
+        }
+        CHOSEN.set(None);
+    }
+}

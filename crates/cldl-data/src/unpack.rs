@@ -1,0 +1,128 @@
+//! Files as they are once unpacked: plain, `.gz` or `.xz`, told apart by their first bytes.
+//!
+//! The length of the content is known beforehand, and nothing beyond it is unpacked, so that a small
+//! file that claims or holds gigabytes costs no memory.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::GzDecoder;
+use lzma_rust2::XzReader;
+
+/// The content of the file at `path`, which must be `length` bytes long.
+///
+/// # Errors
+/// The inner error is what is wrong with the content: its length or its packing.
+pub(crate) fn unpack(path: &Path, length: usize) -> io::Result<Result<Vec<u8>, String>> {
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let content = match file.fill_buf()? {
+        [0x1f, 0x8b, ..] => {
+            let mut packed = GzDecoder::new(file);
+            exactly(&mut packed, length)
+                .and_then(|content| ended(&mut packed.into_inner(), content))
+        }
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            let mut packed = XzReader::new(file, false);
+            exactly(&mut packed, length)
+                .and_then(|content| ended(&mut packed.into_inner(), content))
+        }
+        _ => exactly(&mut file, length),
+    };
+    Ok(content)
+}
+
+/// All `length` bytes of `reader`, and no more.
+pub(crate) fn exactly(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, String> {
+    let mut content = Vec::new();
+    // One byte more than wanted tells a longer content; a whole one also has its checks run.
+    match reader.take(length as u64 + 1).read_to_end(&mut content) {
+        Err(e) => Err(format!("damaged after {} bytes of content ({e})", content.len())),
+        Ok(found) if found > length => Err(format!("more than the {length} bytes expected")),
+        Ok(found) if found < length => Err(format!("{found} bytes of content, expected {length}")),
+        Ok(_) => Ok(content),
+    }
+}
+
+fn ended(packed: &mut impl BufRead, content: Vec<u8>) -> Result<Vec<u8>, String> {
+    match packed.fill_buf() {
+        Ok([]) => Ok(content),
+        Ok(_) => Err("something follows the packed content".to_owned()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// "eleven byte" packed by `xz --check=crc32`.
+    const XZ: &[u8] = &[
+        253, 55, 122, 88, 90, 0, 0, 1, 105, 34, 222, 54, 2, 0, 33, 1, 22, 0, 0, 0, 116, 47, 229,
+        163, 1, 0, 10, 101, 108, 101, 118, 101, 110, 32, 98, 121, 116, 101, 0, 0, 138, 84, 33, 107,
+        0, 1, 31, 11, 61, 98, 14, 122, 144, 66, 153, 13, 1, 0, 0, 0, 0, 1, 89, 90,
+    ];
+
+    fn gz(content: &[u8]) -> Vec<u8> {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(content).unwrap();
+        packer.finish().unwrap()
+    }
+
+    fn unpacked(file: &[u8], length: usize) -> Result<Vec<u8>, String> {
+        let mut path = tempfile::NamedTempFile::new().unwrap();
+        path.write_all(file).unwrap();
+        unpack(path.path(), length).unwrap()
+    }
+
+    #[test]
+    fn every_packing_gives_the_content() {
+        for file in [b"eleven byte".as_slice(), &gz(b"eleven byte"), XZ] {
+            assert_eq!(unpacked(file, 11).unwrap(), b"eleven byte");
+            assert!(unpacked(file, 10).unwrap_err().contains("more than the 10 bytes"));
+            assert_eq!(unpacked(file, 12).unwrap_err(), "11 bytes of content, expected 12");
+        }
+    }
+
+    #[test]
+    fn a_cut_or_a_longer_file_is_an_error() {
+        for file in [&gz(b"eleven byte"), XZ] {
+            for cut in 0..file.len() {
+                assert!(unpacked(&file[..cut], 11).is_err(), "{cut}");
+            }
+            let error = unpacked(&[file, b"tail"].concat(), 11).unwrap_err();
+            assert_eq!(error, "something follows the packed content");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_unpacked_no_further_than_its_limit() {
+        let bomb = gz(&vec![0; 1 << 24]);
+        assert!(unpacked(&bomb, 1000).unwrap_err().contains("more than"));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_after_a_magic_number_never_panic(bytes: Vec<u8>, length in 0usize..99) {
+            for magic in [&[0x1f, 0x8b, 8][..], b"\xfd7zXZ\0", b""] {
+                let _ = unpacked(&[magic, &bytes].concat(), length);
+            }
+        }
+
+        #[test]
+        fn a_flipped_bit_never_gives_another_content(bit in 0usize..8 * 31) {
+            for file in [gz(b"eleven byte"), XZ.to_vec()] {
+                let mut flipped = file;
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                if let Ok(content) = unpacked(&flipped, 11) {
+                    prop_assert_eq!(content, b"eleven byte");
+                }
+            }
+        }
+    }
+}

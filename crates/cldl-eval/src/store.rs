@@ -1,0 +1,227 @@
+//! The per-example outcome store: one small safetensors file for each [`Key`].
+//!
+//! A file holds `right` (bool) and `margin` (f32), both `[N]`, and in its metadata the key and the
+//! attack's audit as JSON. Its path follows from the key's digest. Files appear whole or not at all.
+//! Every accuracy of every protocol is a query over these files, so that a protocol costs nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cldl_attacks::Audit;
+use cldl_core::files::write_atomically;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use crate::{EvalError, Key, Outcome};
+
+/// The one entry of a file's metadata.
+const METADATA: &str = "cldl";
+
+/// A folder of outcomes.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// What the store keeps under a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Right or wrong, and the margin, of each example.
+    pub outcome: Outcome,
+    /// What the attack did to the images; none for clean images.
+    pub audit: Option<Audit>,
+}
+
+/// A file's metadata.
+#[derive(Debug, Serialize, Deserialize)]
+struct Metadata {
+    key: Key,
+    audit: Option<Audit>,
+}
+
+impl Store {
+    /// The store in folder `root`, which is made when something is saved.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    /// The file of `key`.
+    ///
+    /// # Errors
+    /// If the key is no key, see [`Key::digest`].
+    pub fn path(&self, key: &Key) -> Result<PathBuf, EvalError> {
+        let digest = key.digest()?;
+        // Two levels: folders of many thousand files are slow to list.
+        Ok(self.root.join(&digest[..2]).join(format!("{}.safetensors", &digest[2..])))
+    }
+
+    /// What is kept under `key`, if anything.
+    ///
+    /// # Errors
+    /// If the file can't be read, or is [damaged](EvalError::Damaged).
+    pub fn load(&self, key: &Key) -> Result<Option<Record>, EvalError> {
+        let path = self.path(key)?;
+        match std::fs::read(&path) {
+            Ok(bytes) => match parse(&bytes, key) {
+                Ok(record) => Ok(Some(record)),
+                Err(what) => Err(EvalError::Damaged { path, what }),
+            },
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(EvalError::Read { path, source }),
+        }
+    }
+
+    /// As [`Self::load`], but a damaged file counts as none, with a warning in the log: it will be
+    /// computed again and replaced.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn load_intact(&self, key: &Key) -> Result<Option<Record>, EvalError> {
+        match self.load(key) {
+            Err(EvalError::Damaged { path, what }) => {
+                tracing::warn!(
+                    "`{}` is damaged and will be computed again: {what}",
+                    path.display()
+                );
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// Keeps `record` under `key`, in place of what was there.
+    ///
+    /// # Errors
+    /// If the record has another number of examples than the key says, or the file can't be written.
+    pub fn save(&self, key: &Key, record: &Record) -> Result<(), EvalError> {
+        let n = record.outcome.len();
+        if n != key.count || n != record.outcome.margin.len() {
+            let what = format!("{n} outcomes under a key of {} examples", key.count);
+            return Err(EvalError::Argument(what));
+        }
+        let invalid = |e: &dyn std::fmt::Display| EvalError::Argument(format!("no outcome: {e}"));
+        let right: Vec<u8> = record.outcome.right.iter().map(|right| u8::from(*right)).collect();
+        let margin: Vec<u8> = record.outcome.margin.iter().flat_map(|m| m.to_le_bytes()).collect();
+        let tensors = [
+            ("margin", TensorView::new(Dtype::F32, vec![n], &margin).map_err(|e| invalid(&e))?),
+            ("right", TensorView::new(Dtype::BOOL, vec![n], &right).map_err(|e| invalid(&e))?),
+        ];
+        let metadata = Metadata { key: key.clone(), audit: record.audit };
+        let metadata = serde_json::to_string(&metadata).map_err(|e| invalid(&e))?;
+        let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
+        let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| invalid(&e))?;
+        write_atomically(&self.path(key)?, &bytes).map_err(EvalError::Write)
+    }
+}
+
+/// The record in a file of `key`, or what is wrong with the file.
+fn parse(bytes: &[u8], key: &Key) -> Result<Record, String> {
+    let tensors =
+        SafeTensors::deserialize(bytes).map_err(|e| format!("no safetensors file: {e}"))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
+    let metadata: Metadata = serde_json::from_str(metadata.ok_or("it has no key")?)
+        .map_err(|e| format!("its key can't be read: {e}"))?;
+    if metadata.key != *key {
+        return Err("it holds the outcomes of another key".to_owned());
+    }
+    let tensor = |name: &str, dtype: Dtype| {
+        let tensor = tensors.tensor(name).map_err(|_| format!("it has no `{name}`"))?;
+        if tensor.dtype() != dtype || tensor.shape() != [key.count] {
+            let (dtype, shape) = (tensor.dtype(), tensor.shape());
+            return Err(format!("`{name}` is {dtype:?} {shape:?}, expected [{}]", key.count));
+        }
+        Ok(tensor)
+    };
+    let right = tensor("right", Dtype::BOOL)?.data().iter().map(|byte| *byte != 0).collect();
+    let margin = tensor("margin", Dtype::F32)?;
+    let margin: Vec<f32> = margin
+        .data()
+        .chunks_exact(4)
+        .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        .collect();
+    Ok(Record { outcome: Outcome { right, margin }, audit: metadata.audit })
+}
+
+#[cfg(test)]
+mod tests {
+    use cldl_attacks::{AttackKind, AttackLoss, Audit};
+
+    use super::{Record, Store};
+    use crate::{AttackSpec, EvalError, Key, Outcome};
+
+    fn example() -> (Key, Record) {
+        let attack = AttackSpec::new(AttackKind::Pgd, 0.15, AttackLoss::Cw, 10, 2).unwrap();
+        let key = Key::clean("target", "examples", 3).attacked("surrogate", attack);
+        let outcome =
+            Outcome { right: vec![true, false, true], margin: vec![0.5, -1.25, f32::INFINITY] };
+        let audit = Audit { examples: 3, moved: 2, loss_after: 1.5, ..Audit::default() };
+        (key, Record { outcome, audit: Some(audit) })
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let (key, record) = example();
+        assert_eq!(store.load(&key).unwrap(), None);
+        store.save(&key, &record).unwrap();
+        assert_eq!(store.load(&key).unwrap(), Some(record.clone()));
+        let bytes = std::fs::read(store.path(&key).unwrap()).unwrap();
+        store.save(&key, &record).unwrap();
+        assert_eq!(std::fs::read(store.path(&key).unwrap()).unwrap(), bytes);
+    }
+
+    #[test]
+    fn records_of_another_length_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, record) = example();
+        let key = Key { count: 4, ..key };
+        assert!(Store::new(folder.path()).save(&key, &record).is_err());
+    }
+
+    #[test]
+    fn damage_is_one_line_and_counts_as_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let (key, record) = example();
+        store.save(&key, &record).unwrap();
+        let path = store.path(&key).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        let mut cut: Vec<Vec<u8>> = (0..good.len()).map(|n| good[..n].to_vec()).collect();
+        cut.push(b"not at all".to_vec());
+        cut.push([&[0xff; 8][..], &good[8..]].concat());
+        for bytes in cut {
+            std::fs::write(&path, &bytes).unwrap();
+            let error = store.load(&key).unwrap_err();
+            assert!(matches!(error, EvalError::Damaged { .. }), "{error}");
+            assert!(!error.to_string().contains('\n'), "{error}");
+            assert_eq!(store.load_intact(&key).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_key_is_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let (key, record) = example();
+        store.save(&key, &record).unwrap();
+        let other = Key { target: "other".to_owned(), ..key.clone() };
+        let path = store.path(&other).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::copy(store.path(&key).unwrap(), path).unwrap();
+        let error = store.load(&other).unwrap_err().to_string();
+        assert!(error.contains("another key"), "{error}");
+    }
+
+    #[test]
+    fn an_unwritable_store_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        let (key, record) = example();
+        let error = Store::new(&folder.path().join("file")).save(&key, &record).unwrap_err();
+        assert!(error.to_string().starts_with("can't write `"), "{error}");
+    }
+}

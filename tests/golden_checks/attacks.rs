@@ -1,0 +1,50 @@
+//! The attacks: adversarial examples, their distance, the loss reached and the predictions.
+//!
+//! An attack takes the sign of a gradient. Where that gradient nearly vanishes, rounding decides, so a
+//! few pixels may differ; norms and probes are compared with that in mind, never pixel by pixel.
+
+use anyhow::{Context as _, Result, ensure};
+use candle::{D, DType, Device, Tensor};
+use cldl_attacks::{AttackKind, AttackLoss, Goal, Linf, Start};
+use cldl_core::Classifier as _;
+
+use crate::case::{Attack, Case, near, uniform};
+
+/// Share of the pixels whose sign may fall either way.
+const UNDECIDED: f64 = 2e-3;
+
+pub(crate) fn check(case: &Case, index: usize) -> Result<()> {
+    let expected = &case.attacks[index];
+    let (x, labels) = case.batch("x")?;
+    let ensemble = case.ensemble()?;
+    let noise: Vec<f32> = uniform("pgd.noise", case.seed, x.elem_count()).collect();
+    let noise = Tensor::from_vec(noise, x.dims(), &Device::Cpu)?;
+
+    let attack = attack(expected)?;
+    let attacked = attack.perturb(&ensemble, &x, &labels, Start::Noise(&noise))?;
+    let scores = ensemble.logits(&attacked)?;
+    let objective = attack.loss.objective(&scores, &labels, Goal::Leave)?.sum_all()?;
+
+    // Undecided pixels end up within 2 eps of each other, in random directions.
+    let undecided = 2.0 * expected.eps * (UNDECIDED * x.elem_count() as f64).sqrt();
+    let l2 = attacked.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
+    case.agrees(&attacked, &expected.adv, &expected.name(), undecided / f64::from(l2))?;
+    let linf = (attacked - x)?.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    near("L∞ distance", linf, expected.linf, 1e-6)?;
+    let objective = f64::from(objective.to_scalar::<f32>()?);
+    near("objective", objective, expected.objective, 2e-3 * (1.0 + expected.objective.abs()))?;
+    let predictions = scores.argmax(D::Minus1)?.to_vec1::<u32>()?;
+    ensure!(predictions == expected.predictions, "predictions are {predictions:?}");
+    Ok(())
+}
+
+/// The attack that a case describes. Its `cw` is the published form of the loss.
+fn attack(expected: &Attack) -> Result<Linf> {
+    let kind: AttackKind = expected.kind.parse().map_err(anyhow::Error::msg)?;
+    let loss = match expected.loss.as_str() {
+        "ce" => AttackLoss::Ce,
+        "cw" => AttackLoss::CwOfficial,
+        other => None.with_context(|| format!("unknown loss `{other}`"))?,
+    };
+    Ok(Linf { loss, ..kind.attack(expected.eps, expected.steps) })
+}

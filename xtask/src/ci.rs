@@ -1,0 +1,80 @@
+//! `cargo xtask ci`: the one gate, cheapest check first.
+
+use crate::{child, interrupt, tidy, workspace};
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use std::process::Command;
+use std::time::Instant;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask ci                  everything; stops at the first failure
+  cargo xtask ci --only test      the tests
+  cargo xtask ci --only fmt,tidy  two of the checks";
+
+/// Arguments of `cargo xtask ci`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only these checks
+    #[arg(long, value_enum, value_name = "CHECK", value_delimiter = ',')]
+    only: Vec<Check>,
+}
+
+/// The checks, in the order they are run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Check {
+    /// cargo fmt
+    Fmt,
+    /// The repository's own rules
+    Tidy,
+    /// cargo clippy, warnings are errors
+    Clippy,
+    /// cargo test
+    Test,
+    /// cargo doc, warnings are errors
+    Doc,
+}
+
+/// Runs the chore.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    interrupt::watch()?;
+    let began = Instant::now();
+    for &check in Check::value_variants() {
+        if args.only.is_empty() || args.only.contains(&check) {
+            let began = Instant::now();
+            eprintln!("ci: {}", check.name());
+            check.run()?;
+            eprintln!("ci: {} passed in {:.1} s", check.name(), began.elapsed().as_secs_f64());
+        }
+    }
+    eprintln!("ci: all passed in {:.1} s", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+impl Check {
+    fn run(self) -> Result<()> {
+        let rest: &[&str] = match self {
+            Self::Tidy => return tidy::run(&workspace::root()),
+            Self::Fmt => &["fmt", "--all", "--check"],
+            Self::Clippy => {
+                &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]
+            }
+            Self::Test => &["test", "--release", "--workspace", "--locked"],
+            Self::Doc => &["doc", "--workspace", "--no-deps", "--locked"],
+        };
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(rest).current_dir(workspace::root());
+        if self == Self::Doc {
+            command.env("RUSTDOCFLAGS", "-D warnings");
+        }
+        let status = child::run(&mut command)?.status;
+        ensure!(status.success(), "`cargo {}` failed", rest.join(" "));
+        Ok(())
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}

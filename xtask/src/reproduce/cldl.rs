@@ -1,0 +1,179 @@
+//! The `cldl` binary: built, asked and run.
+
+use crate::child::{self, Ended};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Folder of the per-example outcomes, under the root.
+pub(crate) const STORE: &str = "runs/outcomes";
+
+/// How the binary says that it has no such method.
+const NOT_BUILT: &str = "is not built yet";
+
+/// The binary, and the folder that it runs in (`runs/` and `results/` are made there).
+#[derive(Debug)]
+pub(crate) struct Cldl {
+    pub(crate) program: PathBuf,
+    pub(crate) root: PathBuf,
+}
+
+/// What `cldl train --dry-run --json` says.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct DryRun {
+    pub(crate) run: String,
+    pub(crate) state: RunState,
+    /// Time left.
+    pub(crate) expected_seconds: Option<f64>,
+    /// One gradient step of the ensemble on one image.
+    pub(crate) expected_attack_seconds: Option<f64>,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RunState {
+    New,
+    Partial,
+    Done,
+}
+
+/// The answer to a dry run.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Known(DryRun),
+    /// The binary has no such method yet; why, in its words.
+    NotBuilt(String),
+}
+
+#[derive(Deserialize)]
+struct Trained {
+    run: String,
+    state: RunState,
+}
+
+impl Cldl {
+    /// Builds the release binary.
+    pub(crate) fn build(root: &Path) -> Result<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command
+            .args(["build", "--release", "--package", "cldl-cli", "--bin", "cldl", "--locked"])
+            .arg("--message-format=json-render-diagnostics")
+            .current_dir(root)
+            .stdout(Stdio::piped());
+        let ended = child::run(&mut command)?;
+        ensure!(ended.status.success(), "`cldl` does not build; cargo says why above");
+        let program = ended.stdout.lines().rev().find_map(executable);
+        let program = program.context("cargo built no binary `cldl`")?;
+        Ok(Self { program, root: root.to_path_buf() })
+    }
+
+    /// Asks how far a training is and how long the rest takes.
+    pub(crate) fn dry_run(&self, args: &[String]) -> Result<Answer> {
+        let mut command = self.command("train", args);
+        command.args(["--dry-run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ended = child::run(&mut command)?;
+        if ended.status.success() {
+            return Ok(Answer::Known(parsed("train --dry-run", &ended.stdout)?));
+        }
+        let error = error_line(&ended);
+        // What follows (which methods there are) is advice for somebody else.
+        if let (Some(2), Some((why, _))) = (ended.status.code(), error.split_once(NOT_BUILT)) {
+            return Ok(Answer::NotBuilt(format!("{why}{NOT_BUILT}")));
+        }
+        bail!("{error}")
+    }
+
+    /// Trains; what it says goes to our stderr. The run directory must be the one that the dry run named.
+    pub(crate) fn train(&self, args: &[String], run: &str) -> Result<()> {
+        let mut command = self.command("train", args);
+        let ended = child::run(command.arg("--json").stdout(Stdio::piped()))?;
+        ensure!(ended.status.success(), "`cldl train` of `{run}` failed ({})", ended.status);
+        let trained: Trained = parsed("train", &ended.stdout)?;
+        ensure!(trained.run == run, "`cldl train` wrote `{}`, not `{run}`", trained.run);
+        ensure!(trained.state == RunState::Done, "`cldl train` left `{run}` unfinished");
+        Ok(())
+    }
+
+    /// Attacks; what it says goes to our stderr.
+    pub(crate) fn eval_blackbox(&self, args: &[String]) -> Result<()> {
+        let mut command = self.command("eval", &["blackbox".to_owned()]);
+        command.args(args).args(["--store", STORE, "--json"]);
+        let ended = child::run(command.stdout(Stdio::piped()))?;
+        ensure!(ended.status.success(), "`cldl eval blackbox` failed ({})", ended.status);
+        Ok(())
+    }
+
+    /// Writes the table's files into `out` and returns what `table.json` says.
+    pub(crate) fn table(
+        &self,
+        request: &Path,
+        out: &Path,
+        data: &[String],
+    ) -> Result<serde_json::Value> {
+        let mut command = self.table_command(request, out, data);
+        command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ended = child::run(&mut command)?;
+        ensure!(ended.status.success(), "`cldl table`: {}", error_line(&ended));
+        parsed("table", &ended.stdout)
+    }
+
+    /// Writes the table's files into `out` and shows the table on stdout.
+    pub(crate) fn show_table(&self, request: &Path, out: &Path, data: &[String]) -> Result<()> {
+        let ended = child::run(&mut self.table_command(request, out, data))?;
+        ensure!(ended.status.success(), "`cldl table` failed ({})", ended.status);
+        Ok(())
+    }
+
+    fn table_command(&self, request: &Path, out: &Path, data: &[String]) -> Command {
+        let mut command = self.command("table", &[]);
+        command.arg(request).args(["--store", STORE, "--out"]).arg(out).args(data);
+        command
+    }
+
+    fn command(&self, name: &str, args: &[String]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(name).args(args).current_dir(&self.root);
+        command
+    }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(what: &str, stdout: &str) -> Result<T> {
+    serde_json::from_str(stdout)
+        .with_context(|| format!("`cldl {what} --json` did not print the JSON expected"))
+}
+
+/// The one line that says what went wrong.
+fn error_line(ended: &Ended) -> String {
+    let lines = || ended.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    // `cldl:` is its own prefix, `error:` that of its argument parser, which writes more lines below.
+    let told = |line: &&str| line.starts_with("cldl:") || line.starts_with("error:");
+    let line = lines().find(told).or_else(|| lines().next_back());
+    let line =
+        line.map(|line| line.trim_start_matches("cldl:").trim_start_matches("error:").trim());
+    line.map_or_else(|| format!("`cldl` failed and says nothing ({})", ended.status), str::to_owned)
+}
+
+/// The path of `cldl` in one of cargo's messages, if the message is about it.
+fn executable(line: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_cldl = message["target"]["name"] == "cldl";
+    is_cldl.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::executable;
+
+    #[test]
+    fn finds_the_binary_in_cargo_s_messages() {
+        let library =
+            r#"{"reason":"compiler-artifact","target":{"name":"cldl_core"},"executable":null}"#;
+        let binary =
+            r#"{"reason":"compiler-artifact","target":{"name":"cldl"},"executable":"t/cldl"}"#;
+        assert_eq!(executable(library), None);
+        assert_eq!(executable(binary).unwrap(), std::path::Path::new("t/cldl"));
+    }
+}
