@@ -155,18 +155,30 @@ impl Case {
         name: &str,
         tolerance: f64,
     ) -> Result<()> {
+        let values = self.agrees_in_norm(found, expected, name, tolerance)?;
+        let typical = expected.l2 / (values.len() as f64).sqrt();
+        for (k, (v, e)) in values.iter().zip(&expected.head).enumerate() {
+            near(&format!("{name}[{k}]"), *v, *e, tolerance * (e.abs() + typical))?;
+        }
+        Ok(())
+    }
+
+    /// [`Self::agrees`] but for single entries; returns all of them.
+    pub(crate) fn agrees_in_norm(
+        &self,
+        found: &Tensor,
+        expected: &Summary,
+        name: &str,
+        tolerance: f64,
+    ) -> Result<Vec<f64>> {
         ensure!(found.dims() == expected.shape, "{name}: shape {:?}", found.dims());
         let values = found.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         let l2 = values.iter().map(|v| v * v).sum::<f64>().sqrt();
         let probes = uniform(&format!("probe.{name}"), self.seed, values.len());
         let probe: f64 = values.iter().zip(probes).map(|(v, u)| v * f64::from(u)).sum();
-        let typical = expected.l2 / (values.len() as f64).sqrt();
         near(&format!("{name}: L2 norm"), l2, expected.l2, tolerance * expected.l2)?;
         near(&format!("{name}: probe"), probe, expected.probe, tolerance * expected.l2)?;
-        for (k, (v, e)) in values.iter().zip(&expected.head).enumerate() {
-            near(&format!("{name}[{k}]"), *v, *e, tolerance * (e.abs() + typical))?;
-        }
-        Ok(())
+        Ok(values)
     }
 }
 

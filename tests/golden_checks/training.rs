@@ -1,6 +1,7 @@
 //! Training steps: losses, parameters and running statistics after three steps of Adam.
 
 use anyhow::{Result, ensure};
+use cldl_models::Arch;
 use cldl_train::{Adam, AdamConfig, Method, Variant};
 
 use crate::case::{Case, near};
@@ -30,7 +31,12 @@ pub(crate) fn check(case: &Case) -> Result<()> {
             let Some(expected) = expected.get(name) else {
                 anyhow::bail!("no `{name}` in the case")
             };
-            case.agrees(var, expected, &format!("trained.{name}"), case.trained_tolerance())?;
+            let (name, tolerance) = (format!("trained.{name}"), case.trained_tolerance());
+            match case.arch {
+                Arch::LeNet5 => case.agrees(var, expected, &name, tolerance)?,
+                // A single bias next to 0 goes by a gradient's sign, which is rounding's.
+                Arch::ResNet20 => case.agrees_in_norm(var, expected, &name, tolerance).map(drop)?,
+            }
         }
     }
     Ok(())

@@ -10,7 +10,6 @@ use crate::progress;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Download datasets that are missing, and check them
     Fetch(Fetch),
     /// Check the datasets' files against the published checksums
     Verify(Which),
@@ -100,7 +99,8 @@ impl Which {
                     FileState::Wrong => "wrong",
                     FileState::Missing => "missing",
                 };
-                let place = file.path.as_ref().map_or("-".into(), |path| path.display().to_string());
+                let place =
+                    file.path.as_ref().map_or("-".into(), |path| path.display().to_string());
                 table.add_row([name.as_str(), &file.file, state, &place]);
                 rows.push(json!({
                     "dataset": name, "file": file.file, "state": state, "path": file.path,
@@ -110,14 +110,18 @@ impl Which {
         }
         common::print(self.json, &json!({ "files": rows }), &table.to_string())?;
         if bad > 0 {
-            bail!("{bad} of {} files are missing or wrong: `cldl data fetch` gets them", rows.len());
+            bail!(
+                "{bad} of {} files are missing or wrong: `cldl data fetch` gets them",
+                rows.len()
+            );
         }
         Ok(())
     }
 
     fn info(&self) -> Result<()> {
         let dirs = self.data.dirs();
-        let mut table = table(["dataset", "split", "images", "shape", "of each class", "mean", "std"]);
+        let mut table =
+            table(["dataset", "split", "images", "shape", "of each class", "mean", "std"]);
         let mut rows: Vec<SplitInfo> = Vec::new();
         for name in self.names() {
             rows.extend(info(name, &dirs)?);

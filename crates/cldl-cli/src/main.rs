@@ -38,7 +38,6 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train an ensemble, or go on with a training that was interrupted
     Train(train::Args),
     /// Measure accuracy: on clean images, or under attacks from other models
     Eval(eval::Args),

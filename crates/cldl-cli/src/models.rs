@@ -38,7 +38,10 @@ impl Loaded {
 }
 
 /// Loads runs that were all trained on one dataset, which is the second result.
-pub(crate) fn read_all(paths: &[&[PathBuf]], device: &Device) -> Result<(Vec<Loaded>, DatasetName)> {
+pub(crate) fn read_all(
+    paths: &[&[PathBuf]],
+    device: &Device,
+) -> Result<(Vec<Loaded>, DatasetName)> {
     let paths = paths.iter().copied().flatten();
     let loaded = paths.map(|path| Loaded::read(path, device)).collect::<Result<Vec<_>>>()?;
     let dataset = loaded.first().context("no run is given")?.dataset();

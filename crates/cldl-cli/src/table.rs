@@ -43,8 +43,10 @@ const EXAMPLES: &str = "Example:
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
         let request = Request::read(&self.request).map_err(models::classify)?;
-        let dataset: DatasetName =
-            request.dataset.parse().map_err(|e| Usage(format!("{}: {e}", self.request.display())))?;
+        let dataset: DatasetName = request
+            .dataset
+            .parse()
+            .map_err(|e| Usage(format!("{}: {e}", self.request.display())))?;
         let test = models::test_images(dataset, &self.data.dirs())?;
         let examples = Examples::evaluation(&test, request.examples).map_err(models::classify)?;
         let store = Store::new(&self.store);

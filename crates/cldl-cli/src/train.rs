@@ -141,7 +141,7 @@ impl Args {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("can't read `{}`", file.display()))?;
         let from_file = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             Usage(format!("`{}`, line {line}: {}", file.display(), e.message()))
         })?;
         Ok(flags.or(from_file))

@@ -133,7 +133,10 @@ fn cldl_gradient_agrees_with_central_differences() {
                 };
                 let numeric = (shifted(STEP) - shifted(-STEP)) / (2.0 * STEP);
                 let error = (numeric - exact[i]).abs() / size;
-                assert!(error < 1e-6, "official {official}, parameter {k}[{i}]: off by {error:.1e}");
+                assert!(
+                    error < 1e-6,
+                    "official {official}, parameter {k}[{i}]: off by {error:.1e}"
+                );
             }
         }
     }

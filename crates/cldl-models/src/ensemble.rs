@@ -39,11 +39,8 @@ impl Ensemble {
         let members = (0..config.members)
             .map(|i| Member::new(&mut p.part(&format!("model_{i}")), &config, device))
             .collect::<Result<_>>()?;
-        let lcm = if config.lcm {
-            Some(Lcm::new(&mut p.part("lcm"), config.n_classes)?)
-        } else {
-            None
-        };
+        let lcm =
+            if config.lcm { Some(Lcm::new(&mut p.part("lcm"), config.n_classes)?) } else { None };
         Ok(Self { config, members, lcm, params })
     }
 

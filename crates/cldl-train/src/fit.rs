@@ -96,7 +96,12 @@ impl Session {
         Ok(Self { ensemble, adam, objective, device: device.clone() })
     }
 
-    pub(crate) fn step(&mut self, images: &Tensor, labels: &Tensor, lr: f64) -> Result<Terms, TrainError> {
+    pub(crate) fn step(
+        &mut self,
+        images: &Tensor,
+        labels: &Tensor,
+        lr: f64,
+    ) -> Result<Terms, TrainError> {
         let terms = self.objective.terms(&self.ensemble, images, labels)?;
         if terms.loss.is_finite() {
             self.adam.step(&terms.surrogate.backward()?, lr)?;

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use cldl_attacks::{AttackKind, AttackLoss};
-use cldl_eval::{
-    Bench, Examples, Key, Model, Protocol, Score, Sets, Store, robust_accuracy,
-};
+use cldl_eval::{Bench, Examples, Key, Model, Protocol, Score, Sets, Store, robust_accuracy};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 

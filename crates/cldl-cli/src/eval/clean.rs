@@ -44,8 +44,7 @@ impl Args {
         let examples = examples.map_err(models::classify)?;
         let mut watch = Watch::start()?;
         let see = &mut |progress: &_| watch.see(progress);
-        let outcome =
-            clean_outcome(&run.inner.ensemble, &examples, &device, BATCH_SIZE, see)?;
+        let outcome = clean_outcome(&run.inner.ensemble, &examples, &device, BATCH_SIZE, see)?;
         watch.end();
 
         let score = Score::of(&outcome);

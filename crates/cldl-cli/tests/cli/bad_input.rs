@@ -82,7 +82,11 @@ fn wrong_usage() {
     fails(&sandbox.run("train --arch resnet20"), 2, &["`resnet20` takes 3x32x32", "`mnist`"]);
     fails(&sandbox.run("train --resume"), 2, &["no run to go on with"]);
     fs::write(sandbox.path("options.toml"), "method = \"cldl\"\nlearning_rate = 3\n").unwrap();
-    fails(&sandbox.run("train --config options.toml"), 2, &["options.toml", "line 2", "learning_rate"]);
+    fails(
+        &sandbox.run("train --config options.toml"),
+        2,
+        &["options.toml", "line 2", "learning_rate"],
+    );
     assert!(!sandbox.path("runs").exists());
 }
 
@@ -102,7 +106,8 @@ fn eps_outside_the_pixel_range() {
 fn settings_that_differ_from_the_runs_own() {
     let sandbox = Sandbox::new();
     sandbox.baseline("run", 1);
-    let ran = sandbox.run("train --method baseline --members 2 --limit-train 256 --epochs 1 --out run");
+    let ran =
+        sandbox.run("train --method baseline --members 2 --limit-train 256 --epochs 1 --out run");
     fails(&ran, 1, &["`run`", "other settings", "--out"]);
 }
 
@@ -118,7 +123,12 @@ fn checkpoints_that_are_not() {
     fs::write(&model, b"not a checkpoint").unwrap();
     fails(&sandbox.run("eval clean run"), 1, &["model.safetensors", "damaged"]);
     // The config says another architecture than the tensors are of.
-    replace(&model, &whole, r#"\"arch\":\"lenet5\",\"members\":1"#, r#"\"arch\":\"lenet5\",\"members\":2"#);
+    replace(
+        &model,
+        &whole,
+        r#"\"arch\":\"lenet5\",\"members\":1"#,
+        r#"\"arch\":\"lenet5\",\"members\":2"#,
+    );
     fails(&sandbox.run("eval clean run"), 1, &["does not fit its own config", "model_1."]);
     fails(&sandbox.run("eval clean nowhere"), 1, &["nowhere", "no checkpoint"]);
 }
@@ -153,5 +163,6 @@ fn can_write_everywhere(sandbox: &Sandbox) -> bool {
     let locked = sandbox.path("locked");
     fs::create_dir(&locked).unwrap();
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
-    fs::write(locked.join("probe"), b"").is_ok_and(|()| fs::remove_file(locked.join("probe")).is_ok())
+    fs::write(locked.join("probe"), b"")
+        .is_ok_and(|()| fs::remove_file(locked.join("probe")).is_ok())
 }

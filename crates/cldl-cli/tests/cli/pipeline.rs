@@ -5,14 +5,14 @@ use crate::run::Sandbox;
 #[test]
 fn train_evaluate_attack() {
     let sandbox = Sandbox::new();
-    let trained = sandbox.json(
-        "train --method baseline --limit-train 2000 --epochs 2 --runs runs --json --seed 3",
-    );
+    let trained = sandbox
+        .json("train --method baseline --limit-train 2000 --epochs 2 --runs runs --json --seed 3");
     assert_eq!(trained["state"], "done");
     let run = trained["run"].as_str().unwrap();
     assert!(run.starts_with("runs/baseline-"), "{run}");
     // A finished run is left as it is.
-    let again = sandbox.run(&format!("train --method baseline --limit-train 2000 --epochs 2 --seed 3"));
+    let again =
+        sandbox.run(&format!("train --method baseline --limit-train 2000 --epochs 2 --seed 3"));
     assert!(again.stdout.contains("was trained before"), "{again:?}");
 
     let clean = sandbox.json(&format!("eval clean {run} --examples 500 --json"));
@@ -20,7 +20,8 @@ fn train_evaluate_attack() {
     let accuracy = clean["clean"].as_f64().unwrap();
     assert!(accuracy > 80.0, "{accuracy}");
 
-    let attack = format!("attack {run} --attack pgd --eps 0.3 --examples 100 --out adv.safetensors --json");
+    let attack =
+        format!("attack {run} --attack pgd --eps 0.3 --examples 100 --out adv.safetensors --json");
     let attacked = sandbox.json(&attack);
     let adversarial = attacked["adversarial"].as_f64().unwrap();
     assert!(adversarial < attacked["clean"].as_f64().unwrap() - 30.0, "{attacked}");
