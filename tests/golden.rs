@@ -29,11 +29,13 @@ type Check = Box<dyn Fn(&Case) -> Result<()> + Send + Sync>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    match cases().map(|cases| cases.into_iter().flat_map(trials).collect()) {
+    match cases().map(|cases| cases.iter().flat_map(trials).collect()) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
-            eprintln!("golden cases: {error:#}");
-            ExitCode::FAILURE
+            // The cases can't be read: a failing test of that name says why.
+            let reason = format!("{error:#}");
+            let unreadable = Trial::test("golden cases", move || Err(reason.into()));
+            libtest_mimic::run(&arguments, vec![unreadable]).exit_code()
         }
     }
 }
@@ -57,7 +59,7 @@ fn cases() -> Result<Vec<Arc<Case>>> {
 }
 
 /// Every part of a case, on both paths; parts of what is not built yet are listed as ignored.
-fn trials(case: Arc<Case>) -> Vec<Trial> {
+fn trials(case: &Arc<Case>) -> Vec<Trial> {
     let mut parts: Vec<(String, Option<Check>)> = Vec::new();
     parts.push(("forward".into(), Some(Box::new(forward::members))));
     parts.push(("feature maps".into(), Some(Box::new(forward::feature_maps))));
@@ -66,8 +68,8 @@ fn trials(case: Arc<Case>) -> Vec<Trial> {
         parts.push((name, Some(Box::new(move |case| attacks::check(case, index)))));
     }
     parts.push(("dverge distillation".into(), None));
-    for name in case.objectives.keys().cloned() {
-        let check = objectives::method(&name, &case).map(|(method, variant)| {
+    for name in case.objectives.keys() {
+        let check = objectives::method(name, case).map(|(method, variant)| {
             let key = name.clone();
             Box::new(move |case: &Case| objectives::check(case, &key, method, variant)) as Check
         });

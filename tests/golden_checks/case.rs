@@ -185,8 +185,7 @@ impl Case {
 /// Fails unless the numbers differ by at most `tolerance` (and by rounding where both nearly vanish).
 pub(crate) fn near(what: &str, found: f64, expected: f64, tolerance: f64) -> Result<()> {
     let difference = (found - expected).abs();
-    // `!(a <= b)` also catches NaN.
-    if !(difference <= tolerance + 1e-9) {
+    if difference.is_nan() || difference > tolerance + 1e-9 {
         bail!("{what} is {found}, expected {expected} (tolerance {tolerance:.1e})");
     }
     Ok(())
@@ -230,9 +229,8 @@ fn weight(name: &str, shape: &[usize], seed: u64) -> candle::Result<Tensor> {
     let norm = name.contains("bn") || name.contains("downsample.1");
     let (offset, scale) = match name.rsplit('.').next() {
         Some("weight") if norm => (1.0, 0.2),
-        Some("running_mean") => (0.0, 0.1),
+        Some("running_mean" | "bias") => (0.0, 0.1),
         Some("running_var") => (1.0, 0.3),
-        Some("bias") => (0.0, 0.1),
         _ if name.ends_with("emb.weight") => (0.0, 1.0),
         _ => (0.0, (1.5 / (fan_in as f64).sqrt()) as f32),
     };

@@ -1,4 +1,5 @@
 //! The real binary, run as a user would: results, interruptions, bad input.
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps, its helpers too")]
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn nothing_counted_is_no_percentage() {
         let never = outcome([0; 4]);
-        let score = Protocol::OFFICIAL.score(&never, &[never.clone()]).unwrap();
+        let score = Protocol::OFFICIAL.score(&never, std::slice::from_ref(&never)).unwrap();
         assert_eq!((score.percent(), score.interval()), (None, None));
         assert!(Protocol::PAPER.score(&never, &[]).is_err());
         assert!(Protocol::PAPER.score(&never, &[Outcome::default()]).is_err());

@@ -11,8 +11,7 @@ fn train_evaluate_attack() {
     let run = trained["run"].as_str().unwrap();
     assert!(run.starts_with("runs/baseline-"), "{run}");
     // A finished run is left as it is.
-    let again =
-        sandbox.run(&format!("train --method baseline --limit-train 2000 --epochs 2 --seed 3"));
+    let again = sandbox.run("train --method baseline --limit-train 2000 --epochs 2 --seed 3");
     assert!(again.stdout.contains("was trained before"), "{again:?}");
 
     let clean = sandbox.json(&format!("eval clean {run} --examples 500 --json"));

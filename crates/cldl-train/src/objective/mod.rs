@@ -13,7 +13,7 @@ use crate::{Method, Variant};
 #[derive(Debug)]
 pub struct Terms {
     /// A scalar whose gradient in the parameters is the objective's. With terms of input gradients its
-    /// *value* is another (see [`second_order`]); [`Terms::loss`] has the objective's own.
+    /// *value* is another (see the module `second_order`); [`Terms::loss`] has the objective's own.
     pub surrogate: Tensor,
     /// The objective's value.
     pub loss: f64,
