@@ -13,7 +13,7 @@ use crate::models::{self, BATCH_SIZE, Loaded, Watch};
 /// Attack a model that the attacker knows, and keep the adversarial images.
 ///
 /// The file holds `images` and `adversarial` (f32, [N, Ch, H, W], pixels in [0, 1]), `labels`,
-/// `predictions` and `adversarial_predictions` (i64, [N]), and how they were made as JSON under the
+/// `predictions` and `adversarial_predictions` (i64, one each), and how they were made as JSON under the
 /// metadata's key `cldl`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
