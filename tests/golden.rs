@@ -58,7 +58,7 @@ fn cases() -> Result<Vec<Arc<Case>>> {
     paths.iter().map(|path| Case::read(path).map(Arc::new)).collect()
 }
 
-/// Every part of a case, on both paths; parts of what is not built yet are listed as ignored.
+/// Every part of a case, on both paths; parts that are not known are listed as ignored.
 fn trials(case: &Arc<Case>) -> Vec<Trial> {
     let mut parts: Vec<(String, Option<Check>)> = Vec::new();
     parts.push(("forward".into(), Some(Box::new(forward::members))));
@@ -67,7 +67,7 @@ fn trials(case: &Arc<Case>) -> Vec<Trial> {
         let name = format!("attack {}", case.attacks[index].name());
         parts.push((name, Some(Box::new(move |case| attacks::check(case, index)))));
     }
-    parts.push(("dverge distillation".into(), None));
+    parts.push(("dverge distillation".into(), Some(Box::new(attacks::distillation))));
     for name in case.objectives.keys() {
         let check = objectives::method(name, case).map(|(method, variant)| {
             let key = name.clone();
@@ -83,13 +83,13 @@ fn trials(case: &Arc<Case>) -> Vec<Trial> {
         for path in ["kernels", "candle"] {
             let (case, check) = (case.clone(), check.clone());
             let name = format!("{} {part} ({path})", case.name);
-            let built = check.is_some();
+            let known = check.is_some();
             let run = move || {
-                let check = check.context("not built")?;
+                let check = check.context("not known")?;
                 Ok(if path == "candle" { with_candle_ops(|| check(&case)) } else { check(&case) }
                     .map_err(|error| format!("{error:#}"))?)
             };
-            trials.push(Trial::test(name, run).with_ignored_flag(!built));
+            trials.push(Trial::test(name, run).with_ignored_flag(!known));
         }
     }
     trials

@@ -7,8 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use candle::{D, DType, Device, Tensor};
 use cldl_attacks::{AttackKind, AttackLoss, Goal, Linf, Start};
 use cldl_core::Classifier as _;
+use cldl_models::Mode;
+use cldl_train::{Distillation, distill};
 
-use crate::case::{Attack, Case, near, uniform};
+use crate::case::{Attack, Case, Distilled, near, uniform};
 
 /// Share of the pixels whose sign may fall either way.
 const UNDECIDED: f64 = 2e-3;
@@ -25,10 +27,7 @@ pub(crate) fn check(case: &Case, index: usize) -> Result<()> {
     let scores = ensemble.logits(&attacked)?;
     let objective = attack.loss.objective(&scores, &labels, Goal::Leave)?.sum_all()?;
 
-    // Undecided pixels end up within 2 eps of each other, in random directions.
-    let undecided = 2.0 * expected.eps * (UNDECIDED * x.elem_count() as f64).sqrt();
-    let l2 = attacked.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
-    case.agrees(&attacked, &expected.adv, &expected.name(), undecided / f64::from(l2))?;
+    case.attacked_agrees(&attacked, &expected.adv, &expected.name(), expected.eps, UNDECIDED)?;
     let linf = (attacked - x)?.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     near("L∞ distance", linf, expected.linf, 1e-6)?;
     let objective = f64::from(objective.to_scalar::<f32>()?);
@@ -47,4 +46,19 @@ fn attack(expected: &Attack) -> Result<Linf> {
         other => None.with_context(|| format!("unknown loss `{other}`"))?,
     };
     Ok(Linf { loss, ..kind.attack(expected.eps, expected.steps) })
+}
+
+/// DVERGE's distilled images, one for each member.
+pub(crate) fn distillation(case: &Case) -> Result<()> {
+    let expected = &case.dverge_distillation;
+    let (source, _) = case.batch("x")?;
+    let (target, _) = case.batch("target")?;
+    let ensemble = case.ensemble()?;
+    let Distilled { layer, eps, step_size, steps, .. } = *expected;
+    let how = Distillation { eps, step_size, steps };
+    for (i, (member, summary)) in ensemble.members.iter().zip(&expected.distilled).enumerate() {
+        let distilled = distill(member, &source, &target, layer, &how, Mode::Eval)?;
+        case.attacked_agrees(&distilled, summary, &format!("distilled{i}"), eps, UNDECIDED)?;
+    }
+    Ok(())
 }

@@ -30,6 +30,7 @@ pub(crate) struct Case {
     pub(crate) ensemble_log_probs: Vec<Vec<f64>>,
     pub(crate) feature_maps: BTreeMap<usize, Summary>,
     pub(crate) attacks: Vec<Attack>,
+    pub(crate) dverge_distillation: Distilled,
     pub(crate) objectives: BTreeMap<String, Objective>,
     pub(crate) training: Training,
 }
@@ -58,6 +59,15 @@ impl Attack {
     pub(crate) fn name(&self) -> String {
         format!("{}.{}.{}", self.kind, self.loss, self.eps)
     }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Distilled {
+    pub(crate) layer: usize,
+    pub(crate) eps: f64,
+    pub(crate) step_size: f64,
+    pub(crate) steps: usize,
+    pub(crate) distilled: Vec<Summary>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,6 +155,22 @@ impl Case {
             .collect();
         let labels = Tensor::from_vec(labels, self.batch, &Device::Cpu)?;
         Ok((Tensor::from_vec(pixels, shape, &Device::Cpu)?, labels))
+    }
+
+    /// Compares attacked images with their summary. Where a gradient nearly vanishes, its sign is
+    /// rounding's: `share` of the pixels may end up anywhere within `eps`.
+    pub(crate) fn attacked_agrees(
+        &self,
+        found: &Tensor,
+        expected: &Summary,
+        name: &str,
+        eps: f64,
+        share: f64,
+    ) -> Result<()> {
+        // Undecided pixels end up within 2 eps of each other, in random directions.
+        let undecided = 2.0 * eps * (share * found.elem_count() as f64).sqrt();
+        let l2 = f64::from(found.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?);
+        self.agrees(found, expected, name, undecided / l2)
     }
 
     /// Compares a tensor with its summary, whose probe was called `probe.{name}`.

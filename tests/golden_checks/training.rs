@@ -2,18 +2,18 @@
 
 use anyhow::{Result, ensure};
 use cldl_models::Arch;
-use cldl_train::{Adam, AdamConfig, Method, Variant};
+use cldl_train::{Adam, AdamConfig, Method, Step, Variant};
 
 use crate::case::{Case, near};
 
 pub(crate) fn check(case: &Case) -> Result<()> {
     let ensemble = case.ensemble()?;
     let method = Method::Cldl { gamma: case.gamma, alpha: case.alpha, beta: case.beta };
-    let objective = method.objective(Variant::Paper);
+    let objective = method.objective(Variant::Paper, None);
     let mut adam = Adam::new(&ensemble.params.trainable, AdamConfig::default())?;
     for (step, expected) in case.training.losses.iter().enumerate() {
         let (x, labels) = case.batch(&format!("step{step}"))?;
-        let terms = objective.terms(&ensemble, &x, &labels)?;
+        let terms = objective.terms(&ensemble, &Step::of(&x, &labels))?;
         near(
             &format!("loss {step}"),
             terms.loss,

@@ -185,16 +185,23 @@ impl Linf {
         Ok((attacked, audit))
     }
 
-    /// The loop; also what the first step saw.
-    fn climb(
+    /// The loop of this module's head up any function: `gradient` gives its gradient at a point.
+    /// DVERGE's distillation and adversarial training are made of it. `loss`, `reduction` and `goal`
+    /// have no say, and the images may lie outside [0, 1] (noise): the result does not.
+    ///
+    /// # Shapes
+    /// - `images`: `[B, Ch, H, W]`
+    /// - returns the same shape, in [0, 1]; not part of any graph
+    ///
+    /// # Errors
+    /// If the settings are invalid, or `gradient` fails.
+    pub fn ascend(
         &self,
-        model: &dyn Classifier,
         images: &Tensor,
-        labels: &Tensor,
         start: Start<'_>,
-    ) -> Result<(Tensor, Seen)> {
+        mut gradient: impl FnMut(&Var) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         self.validate()?;
-        check_input(images, labels)?;
         let x = images.detach();
         let in_box = |d: &Tensor| (&x + d)?.clamp(0.0, 1.0)? - &x;
         let mut d = x.zeros_like()?;
@@ -202,20 +209,36 @@ impl Linf {
             d = in_box(&(start.noise(&x)? * self.eps)?)?;
         }
         let mut accumulated = x.zeros_like()?;
-        let mut first = None;
         for _ in 0..self.steps {
-            let (mut g, seen) = self.gradient(model, &(&x + &d)?, labels)?;
+            let mut g = gradient(&Var::from_tensor(&(&x + &d)?)?)?;
             if let Some(momentum) = self.momentum {
-                let scale = seen.norm.maximum(self.floor)?;
+                let scale = l1_norm(&g)?.maximum(self.floor)?;
                 accumulated = ((accumulated * momentum)? + g.broadcast_div(&scale)?)?;
                 g = accumulated.clone();
             }
             d = (d + (g.sign()? * self.step_size)?)?.clamp(-self.eps, self.eps)?;
             d = in_box(&d)?;
-            first.get_or_insert(seen);
         }
+        (&x + &d)?.clamp(0.0, 1.0)
+    }
+
+    /// The attack, and what its first step saw.
+    fn climb(
+        &self,
+        model: &dyn Classifier,
+        images: &Tensor,
+        labels: &Tensor,
+        start: Start<'_>,
+    ) -> Result<(Tensor, Seen)> {
+        check_input(images, labels)?;
+        let mut first = None;
+        let attacked = self.ascend(images, start, |point| {
+            let (gradient, seen) = self.gradient(model, point, labels)?;
+            first.get_or_insert(seen);
+            Ok(gradient)
+        })?;
         match first {
-            Some(first) => Ok(((&x + &d)?.clamp(0.0, 1.0)?, first)),
+            Some(first) => Ok((attacked, first)),
             None => bail!("an attack needs at least 1 step"),
         }
     }
@@ -224,24 +247,24 @@ impl Linf {
     fn gradient(
         &self,
         model: &dyn Classifier,
-        point: &Tensor,
+        point: &Var,
         labels: &Tensor,
     ) -> Result<(Tensor, Seen)> {
-        let point = Var::from_tensor(point)?;
-        let losses = self.loss.objective(&model.logits(&point)?, labels, self.goal)?;
+        let losses = self.loss.objective(&model.logits(point)?, labels, self.goal)?;
         let loss = match (self.reduction, self.loss) {
             (Reduction::Mean(n), AttackLoss::Ce) => (losses.sum_all()? / n as f64)?,
             _ => losses.sum_all()?,
         };
-        let gradient = input_gradient(&loss, &point)?;
-        let mut norm = gradient.abs()?;
-        for dim in 1..gradient.rank() {
-            norm = norm.sum_keepdim(dim)?;
-        }
-        let seen =
-            Seen { losses: finite("loss", &losses)?, norms: finite("gradient", &norm)?, norm };
-        Ok((gradient, seen))
+        let losses = finite("loss", &losses)?;
+        let gradient = input_gradient(&loss, point)?;
+        let norms = finite("gradient", &l1_norm(&gradient)?)?;
+        Ok((gradient, Seen { losses, norms }))
     }
+}
+
+/// ‖x‖₁ of each example, as `[B, 1, .., 1]`.
+fn l1_norm(x: &Tensor) -> Result<Tensor> {
+    (1..x.rank()).try_fold(x.abs()?, |norm, dim| norm.sum_keepdim(dim))
 }
 
 /// What one step saw of each example.
@@ -249,8 +272,6 @@ struct Seen {
     losses: Vec<f64>,
     /// L1 norms of the gradients.
     norms: Vec<f64>,
-    /// The same as `[B, 1, 1, 1]`.
-    norm: Tensor,
 }
 
 /// The numbers of `values`, in f64.

@@ -11,6 +11,7 @@ mod models;
 mod progress;
 mod table;
 mod train;
+mod train_flags;
 
 use std::process::ExitCode;
 

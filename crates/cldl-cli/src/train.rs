@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use candle::Device;
-use cldl_data::{Dataset, DatasetName, Split};
-use cldl_models::Arch;
-use cldl_train::{Observer, Progress, Run, RunState, TrainConfig, TrainOptions, Variant};
+use cldl_data::{Dataset, Split};
+use cldl_train::{Observer, Progress, Run, RunState, TrainConfig, TrainOptions, load_ensemble};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::common::{self, Compute, DataDir};
 use crate::failure::Usage;
 use crate::progress;
+use crate::train_flags::Flags;
 
 /// Train an ensemble, or go on with a training that was interrupted.
 ///
@@ -23,47 +23,8 @@ use crate::progress;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Training method: `baseline` or `cldl` [default: cldl]
-    #[arg(long, value_name = "NAME", help_heading = "What to train")]
-    method: Option<String>,
-    /// Dataset: `mnist`, `fashion-mnist` or `cifar-10` [default: mnist]
-    #[arg(long, value_name = "NAME", help_heading = "What to train")]
-    dataset: Option<DatasetName>,
-    /// Architecture of the members: `lenet5` or `resnet20` [default: the dataset's]
-    #[arg(long, value_name = "NAME", help_heading = "What to train")]
-    arch: Option<Arch>,
-    /// Number of members [default: 3]
-    #[arg(long, value_name = "N", help_heading = "What to train")]
-    members: Option<usize>,
-    /// The equations as printed (`paper`) or the authors' code (`official`) [default: paper]
-    #[arg(long, value_name = "NAME", help_heading = "What to train")]
-    variant: Option<Variant>,
-    /// CLDL: weight of the hard label in the soft one, Eq. 6 [default: the paper's best]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "What to train")]
-    gamma: Option<f64>,
-    /// CLDL: weight of soft label diversity, Eq. 11 [default: the paper's best]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "What to train")]
-    alpha: Option<f64>,
-    /// CLDL: weight of gradient diversity, Eq. 11 [default: the paper's best]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "What to train")]
-    beta: Option<f64>,
-
-    /// Passes over the training images [default: 20 for MNIST, 30 for Fashion-MNIST, 200 for
-    /// CIFAR-10; one more under `--variant official`]
-    #[arg(long, value_name = "N", help_heading = "How to train")]
-    epochs: Option<usize>,
-    /// Images of a step [default: 128]
-    #[arg(long, value_name = "N", help_heading = "How to train")]
-    batch_size: Option<usize>,
-    /// Initial learning rate of Adam [default: 0.001]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "How to train")]
-    lr: Option<f64>,
-    /// Names every random draw: initial weights, order, augmentation [default: 0]
-    #[arg(long, value_name = "N", help_heading = "How to train")]
-    seed: Option<u64>,
-    /// Train on the first N images alone
-    #[arg(long, value_name = "N", help_heading = "How to train")]
-    limit_train: Option<usize>,
+    #[command(flatten)]
+    flags: Flags,
 
     /// Read options from a TOML file (`method = "cldl"`, `limit_train = 2000`, ..); flags win
     #[arg(long, value_name = "FILE", help_heading = "Where")]
@@ -89,10 +50,21 @@ pub(crate) struct Args {
     compute: Compute,
 }
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str = "Methods:
+  baseline     every member by cross-entropy, on its own
+  adp          members together unsure, and diverse off the true class (Pang et al. 2019)
+  gal          input gradients pushed apart (Kariyappa and Qureshi 2019)
+  dverge       each member learns from features that fool the others (Yang et al. 2020)
+  trs          input gradients pushed apart, losses made smooth (Yang et al. 2021)
+  cldl         soft labels learned jointly, pushed apart, and gradients too (Wang and Liu)
+  adversarial  every member on PGD examples of its own (Madry et al. 2018)
+
+Examples:
   cldl train                                           CLDL(3,4,4): three LeNet-5 on MNIST
   cldl train --method baseline --epochs 3 --out runs/plain
   cldl train --gamma 3 --alpha 2 --beta 1 --seed 7
+  cldl train --method dverge --init runs/plain         as its authors do: from a trained baseline
+  cldl train --method gal --plus-adv --adv-eps 0.2     adversarial training on top
   cldl train --limit-train 2000 --epochs 2 --dry-run   how long would that take?";
 
 impl Args {
@@ -102,7 +74,8 @@ impl Args {
         // Options first: a wrong one should not wait for the data.
         options.method()?;
         let data = Dataset::load(options.dataset(), Split::Train, &self.data.dirs())?;
-        let config = options.resolve(&data)?;
+        let init = options.init.as_deref().map(|path| load_ensemble(path, &device)).transpose()?;
+        let config = options.resolve(&data, init.as_ref())?;
         let dir = self.out.clone().unwrap_or_else(|| self.runs.join(config.run_name()));
         let run = Run::at(dir);
         let state = run.state(&config)?;
@@ -116,35 +89,26 @@ impl Args {
         common::stop_on_interrupt()?;
         let start = Instant::now();
         let mut observer = Bar::new(&config, state);
-        cldl_train::train(&config, data, &run, &device, &mut observer)?;
+        cldl_train::train(&config, data, init.as_ref(), &run, &device, &mut observer)?;
         observer.bar.finish_and_clear();
         self.report(&config, &run, state, start.elapsed().as_secs_f64())
     }
 
+    /// The file's options, and the flags over them.
     fn options(&self) -> Result<TrainOptions> {
-        let flags = TrainOptions {
-            method: self.method.clone(),
-            dataset: self.dataset,
-            arch: self.arch,
-            members: self.members,
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            lr: self.lr,
-            seed: self.seed,
-            variant: self.variant,
-            gamma: self.gamma,
-            alpha: self.alpha,
-            beta: self.beta,
-            limit_train: self.limit_train,
-        };
-        let Some(file) = &self.config else { return Ok(flags) };
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("can't read `{}`", file.display()))?;
-        let from_file = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            Usage(format!("`{}`, line {line}: {}", file.display(), e.message()))
-        })?;
-        Ok(flags.or(from_file))
+        let mut options = toml::Table::new();
+        if let Some(file) = &self.config {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("can't read `{}`", file.display()))?;
+            let wrong = |e: toml::de::Error| {
+                let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+                Usage(format!("`{}`, line {line}: {}", file.display(), e.message()))
+            };
+            toml::from_str::<TrainOptions>(&text).map_err(wrong)?;
+            options = toml::from_str(&text).map_err(wrong)?;
+        }
+        options.extend(toml::Table::try_from(&self.flags)?);
+        Ok(options.try_into()?)
     }
 
     fn plan(

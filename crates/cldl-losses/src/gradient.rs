@@ -1,4 +1,5 @@
-//! Gradient alignment: how parallel members' input gradients are (Eqs. 1 and 10).
+//! Terms of input gradients: how parallel members' are (Eqs. 1 and 10, GAL's coherence), and how long
+//! (TRS's smoothness).
 
 use candle::{D, Result, Tensor};
 
@@ -16,37 +17,49 @@ pub enum CosineFloor {
 
 const FLOOR: f64 = 1e-8;
 
-/// `|x·y| / (‖x‖ ‖y‖)` of each row, the absolute value of Eq. 1.
+/// `x·y / (‖x‖ ‖y‖)` of each row: Eq. 1.
 ///
 /// # Shapes
 /// - `x`, `y`: `[B, D]`
-/// - returns `[B]`, in [0, 1]; 0 where a row vanishes; the derivative at orthogonal rows is 0
+/// - returns `[B]`, in [-1, 1]; 0 where a row vanishes
 ///
 /// # Errors
 /// If shapes differ.
-pub fn absolute_cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Tensor> {
+pub fn cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Tensor> {
     let dot = (x * y)?.sum(D::Minus1)?;
     let scale = match floor {
         CosineFloor::EachNorm => (norm(x, FLOOR)? * norm(y, FLOOR)?)?,
         // Norms are floored far below f32's resolution of the product: the root needs a derivative.
         CosineFloor::Product => at_least(&(norm(x, 1e-18)? * norm(y, 1e-18)?)?, FLOOR)?,
     };
-    let cosine = (dot / scale)?;
+    dot / scale
+}
+
+/// The absolute value of [`cosine`]; the derivative at orthogonal rows is 0.
+///
+/// # Shapes
+/// - `x`, `y`: `[B, D]`
+/// - returns `[B]`, in [0, 1]
+///
+/// # Errors
+/// If shapes differ.
+pub fn absolute_cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Tensor> {
+    let cosine = cosine(x, y, floor)?;
     &cosine * cosine.detach().sign()?
 }
 
 /// Gradient alignment ℓ_gd: the mean absolute cosine over pairs of members.
 ///
-/// Eq. 10: `ℓ_gd = 2 / (N(N-1)) · Σ_{i<j} |cos(∇ₓℓᵢ, ∇ₓℓⱼ)|`
+/// Eq. 10: `ℓ_gd = 2 / (N(N-1)) · Σ_{i<j} |cos(∇ₓℓᵢ, ∇ₓℓⱼ)|`; TRS's similarity term is the same.
 ///
 /// # Shapes
 /// - `gradients`: N tensors `[B, D]`; N at least 2
-/// - returns `[B]`, in [0, 1]; does not depend on the gradients' lengths
+/// - returns `[B]`, in [0, 1]; does not depend on the gradients' lengths above the floor
 ///
 /// # Errors
 /// If there are fewer than two members, or shapes differ.
-pub fn gradient_alignment(gradients: &[Tensor]) -> Result<Tensor> {
-    let cosines = each_pair(gradients, |x, y| absolute_cosine(x, y, CosineFloor::EachNorm))?;
+pub fn gradient_alignment(gradients: &[Tensor], floor: CosineFloor) -> Result<Tensor> {
+    let cosines = each_pair(gradients, |x, y| absolute_cosine(x, y, floor))?;
     Tensor::stack(&cosines, 0)?.mean(0)
 }
 
@@ -60,8 +73,39 @@ pub fn gradient_alignment(gradients: &[Tensor]) -> Result<Tensor> {
 /// # Errors
 /// If there are fewer than two members, or shapes differ.
 pub fn gradient_alignment_official(gradients: &[Tensor]) -> Result<Tensor> {
-    let cosines = each_pair(gradients, |x, y| absolute_cosine(x, y, CosineFloor::Product))?;
-    Tensor::stack(&cosines, 0)?.sum(0)? / gradients.len() as f64
+    let pairs_per_member = gradients.len().saturating_sub(1) as f64 / 2.0;
+    gradient_alignment(gradients, CosineFloor::Product)? * pairs_per_member
+}
+
+/// GAL's coherence of the members' gradients, with signed cosines:
+/// `log( Σ_{i<j} exp cos(∇ₓℓᵢ, ∇ₓℓⱼ) + guard )`. The published code has a guard of 1e-6, the paper
+/// none.
+///
+/// # Shapes
+/// - `gradients`: N tensors `[B, D]`; N at least 2
+/// - returns `[B]`, within 1 of `ln(N(N-1)/2)`
+///
+/// # Errors
+/// If there are fewer than two members, or shapes differ.
+///
+/// Source: Kariyappa and Qureshi 2019.
+pub fn gradient_coherence(gradients: &[Tensor], floor: CosineFloor, guard: f64) -> Result<Tensor> {
+    let exps = each_pair(gradients, |x, y| cosine(x, y, floor)?.exp())?;
+    (Tensor::stack(&exps, 0)?.sum(0)? + guard)?.log()
+}
+
+/// TRS's smoothness of a member's loss: `2 ‖∇ₓℓ‖₂²` of each row.
+///
+/// # Shapes
+/// - `gradient`: `[B, D]`
+/// - returns `[B]`, at least 0
+///
+/// # Errors
+/// If `gradient` is a scalar.
+///
+/// Source: Yang et al. 2021, squared as in their code.
+pub fn smoothness(gradient: &Tensor) -> Result<Tensor> {
+    gradient.sqr()?.sum(D::Minus1)? * 2.0
 }
 
 /// `max(‖x‖₂, floor)` of each row, with derivative 0 where the floor holds.
@@ -79,7 +123,10 @@ mod tests {
     use cldl_core::gradcheck::gradient_error;
     use proptest::prelude::*;
 
-    use super::{CosineFloor, absolute_cosine, gradient_alignment};
+    use super::{
+        CosineFloor, absolute_cosine, gradient_alignment, gradient_alignment_official,
+        gradient_coherence, smoothness,
+    };
 
     fn rows(values: &[f64]) -> Tensor {
         Tensor::from_slice(values, (2, values.len() / 2), &Device::Cpu).unwrap()
@@ -94,9 +141,9 @@ mod tests {
             b in prop::collection::vec(-1.0..1.0, 8),
             scale in 0.1..10.0,
         ) {
-            let (x, y) = (rows(&a), rows(&b));
-            let plain = gradient_alignment(&[x.clone(), y.clone()]).unwrap();
-            let scaled = gradient_alignment(&[x.affine(scale, 0.0).unwrap(), y.neg().unwrap()]).unwrap();
+            let (x, y, floor) = (rows(&a), rows(&b), CosineFloor::EachNorm);
+            let plain = gradient_alignment(&[x.clone(), y.clone()], floor).unwrap();
+            let scaled = gradient_alignment(&[x.affine(scale, 0.0).unwrap(), y.neg().unwrap()], floor).unwrap();
             let plain = plain.to_vec1::<f64>().unwrap();
             let scaled = scaled.to_vec1::<f64>().unwrap();
             for (plain, scaled) in plain.into_iter().zip(scaled) {
@@ -128,5 +175,20 @@ mod tests {
                 assert_eq!(gradient.to_vec2::<f32>().unwrap(), [[0.0, 0.0]]);
             }
         }
+    }
+
+    #[test]
+    fn terms_worked_by_hand() {
+        // Cosines of the three pairs: 0, 0.6, 0.8.
+        let row = |a: f64, b: f64| Tensor::new(&[[a, b]], &Device::Cpu).unwrap();
+        let gradients = [row(2.0, 0.0), row(0.0, 1.0), row(3.0, 4.0)];
+        let value = |x: candle::Result<Tensor>| x.unwrap().to_vec1::<f64>().unwrap()[0];
+        let close = |x: f64, y: f64| assert!((x - y).abs() < 1e-12, "{x} for {y}");
+        let floor = CosineFloor::EachNorm;
+        close(value(gradient_alignment(&gradients, floor)), 1.4 / 3.0);
+        close(value(gradient_alignment_official(&gradients)), 1.4 / 3.0);
+        let sum = 1.0 + 0.6f64.exp() + 0.8f64.exp();
+        close(value(gradient_coherence(&gradients, floor, 0.0)), sum.ln());
+        close(value(smoothness(&gradients[2])), 50.0);
     }
 }

@@ -54,7 +54,7 @@ fn jsd_terms(p: &Tensor, q: &Tensor) -> Result<Tensor> {
 }
 
 /// Rows `[B, C]` without the entry at `index` `[B]`: `[B, C - 1]`, in order.
-fn without(rows: &Tensor, index: &Tensor) -> Result<Tensor> {
+pub(crate) fn without(rows: &Tensor, index: &Tensor) -> Result<Tensor> {
     let (batch, n_classes) = rows.dims2()?;
     let index = index.to_dtype(DType::U32)?.reshape((batch, 1))?;
     let k = Tensor::arange(0u32, n_classes as u32 - 1, rows.device())?;

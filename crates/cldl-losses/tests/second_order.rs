@@ -6,8 +6,8 @@ use candle::{D, DType, Device, Result, Tensor, Var};
 use cldl_core::gradcheck::{gradient_error, tangent_error};
 use cldl_core::{Dual, Geometry, Stream, Value, input_gradient};
 use cldl_losses::{
-    gradient_alignment, gradient_alignment_official, label_diversity, label_diversity_official,
-    member_kl, member_kl_official, one_hot, simulated_label_distribution,
+    CosineFloor, gradient_alignment, gradient_alignment_official, label_diversity,
+    label_diversity_official, member_kl, member_kl_official, one_hot, simulated_label_distribution,
 };
 
 const CLASSES: usize = 4;
@@ -68,8 +68,10 @@ fn diversity(lcvs: &[Tensor], official: bool) -> Result<Tensor> {
 }
 
 fn alignment(gradients: &[Tensor], official: bool) -> Result<Tensor> {
-    let f = if official { gradient_alignment_official } else { gradient_alignment };
-    f(gradients)?.mean_all()
+    if official {
+        return gradient_alignment_official(gradients)?.mean_all();
+    }
+    gradient_alignment(gradients, CosineFloor::EachNorm)?.mean_all()
 }
 
 /// Eq. 12 itself, with input gradients taken one at a time: a function of the first member's

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use candle::{Device, Var};
 use cldl_core::{Classifier as _, input_gradient};
-use cldl_data::{Dataset, batches, epoch_order};
+use cldl_data::Dataset;
 
-use crate::fit::Session;
+use crate::fit::{Session, epoch_batches, step_of};
 use crate::{TrainConfig, TrainError};
 
 /// Measured costs.
@@ -27,15 +27,13 @@ const TIMED: usize = 3;
 /// # Errors
 /// If a step fails.
 pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<Cost, TrainError> {
-    let mut session = Session::new(config, device)?;
+    let mut session = Session::new(config, None, device)?;
     let data = Arc::new(data.take(config.batch_size * (TIMED + 1)));
-    let augmentation = config.augmentation.at(config.seed, 0);
-    let order = epoch_order(data.len(), config.seed, 0);
     let (mut training, mut attacking) = (Vec::new(), Vec::new());
-    for batch in batches(data, order, config.batch_size, augmentation, device)? {
-        let batch = batch?;
+    for batch in epoch_batches(config, &data, 0, &*session.objective, device)? {
+        let (batch, partner) = batch?;
         let start = Instant::now();
-        session.step(&batch.images, &batch.labels, config.lr)?;
+        session.step(&step_of(config, 0, &batch, partner.as_ref()), config.lr)?;
         training.push(start.elapsed().as_secs_f64());
 
         let start = Instant::now();

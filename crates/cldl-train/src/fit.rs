@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle::{Device, Tensor};
-use cldl_core::Params;
-use cldl_data::{Dataset, batches, epoch_order};
+use candle::Device;
+use cldl_core::{Params, Stream};
+use cldl_data::{Batch, Dataset, batches, epoch_order};
 use cldl_models::Ensemble;
 use serde_json::{Map, Value, json};
 
-use crate::{Adam, Objective, Run, RunState, Terms, TrainConfig, TrainError, checkpoint};
+use crate::{
+    Adam, LoadedEnsemble, Objective, Run, RunState, Step, Terms, TrainConfig, TrainError,
+    checkpoint,
+};
 
 /// Where a training stands after a step.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl Observer for () {}
 /// Trains an ensemble as `config` says into `run`, from its last checkpoint if it has one, and writes
 /// a checkpoint after each epoch. A finished run is left as it is.
 ///
-/// `data` is the whole training split.
+/// `data` is the whole training split, `init` the ensemble whose weights the config starts from.
 ///
 /// # Errors
 /// If the run directory belongs to another config or can't be written, if a loss is not finite, or if
@@ -54,6 +57,7 @@ impl Observer for () {}
 pub fn train(
     config: &TrainConfig,
     data: Dataset,
+    init: Option<&LoadedEnsemble>,
     run: &Run,
     device: &Device,
     observer: &mut dyn Observer,
@@ -63,7 +67,7 @@ pub fn train(
         return Ok(());
     }
     run.begin(config)?;
-    let mut session = Session::new(config, device)?;
+    let mut session = Session::new(config, init, device)?;
     let mut epochs_done = 0;
     if let Some((epochs, place)) = checkpoint::latest(&run.checkpoints())? {
         checkpoint::restore(&place, &session.ensemble, &mut session.adam, device)?;
@@ -83,26 +87,28 @@ pub fn train(
 pub(crate) struct Session {
     pub(crate) ensemble: Ensemble,
     adam: Adam,
-    objective: Box<dyn Objective>,
+    pub(crate) objective: Box<dyn Objective>,
     device: Device,
 }
 
 impl Session {
-    pub(crate) fn new(config: &TrainConfig, device: &Device) -> Result<Self, TrainError> {
+    pub(crate) fn new(
+        config: &TrainConfig,
+        init: Option<&LoadedEnsemble>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let mut source = Params::fresh(config.seed, device);
         let ensemble = Ensemble::new(config.ensemble.clone(), &mut source, device)?;
+        if let Some(init) = init {
+            take_weights(&ensemble.params, &init.ensemble.params)?;
+        }
         let adam = Adam::new(&ensemble.params.trainable, config.adam)?;
-        let objective = config.method.objective(config.variant);
+        let objective = config.method.objective(config.variant, config.plus_adv);
         Ok(Self { ensemble, adam, objective, device: device.clone() })
     }
 
-    pub(crate) fn step(
-        &mut self,
-        images: &Tensor,
-        labels: &Tensor,
-        lr: f64,
-    ) -> Result<Terms, TrainError> {
-        let terms = self.objective.terms(&self.ensemble, images, labels)?;
+    pub(crate) fn step(&mut self, step: &Step<'_>, lr: f64) -> Result<Terms, TrainError> {
+        let terms = self.objective.terms(&self.ensemble, step)?;
         if terms.loss.is_finite() {
             self.adam.step(&terms.surrogate.backward()?, lr)?;
         }
@@ -120,16 +126,14 @@ impl Session {
     ) -> Result<Value, TrainError> {
         let start = Instant::now();
         let lr = config.schedule.lr(config.lr, epoch);
-        let order = epoch_order(data.len(), config.seed, epoch as u64);
-        let augmentation = config.augmentation.at(config.seed, epoch as u64);
-        let batches = batches(data.clone(), order, config.batch_size, augmentation, &self.device)?;
+        let batches = epoch_batches(config, data, epoch, &*self.objective, &self.device)?;
         let mut means = Means::default();
         for (step, batch) in (1..).zip(batches) {
             if observer.should_stop() {
                 return Err(TrainError::Stopped { epoch: epoch + 1, path: run.dir.clone() });
             }
-            let batch = batch?;
-            let terms = self.step(&batch.images, &batch.labels, lr)?;
+            let (batch, partner) = batch?;
+            let terms = self.step(&step_of(config, epoch, &batch, partner.as_ref()), lr)?;
             let named = [&[("loss", terms.loss)], &terms.parts[..]].concat();
             if let Some(&(term, value)) = named.iter().find(|(_, value)| !value.is_finite()) {
                 return Err(TrainError::NotFinite { term, value, epoch: epoch + 1, step });
@@ -150,6 +154,63 @@ impl Session {
         record.insert("seconds".into(), json!(start.elapsed().as_secs_f64()));
         Ok(Value::Object(record))
     }
+}
+
+/// The batches of an epoch, each with a second one beside it if `objective` wants that.
+pub(crate) fn epoch_batches(
+    config: &TrainConfig,
+    data: &Arc<Dataset>,
+    epoch: usize,
+    objective: &dyn Objective,
+    device: &Device,
+) -> Result<impl Iterator<Item = Result<(Batch, Option<Batch>), TrainError>> + use<>, TrainError> {
+    let from = |seed: u64| {
+        let order = epoch_order(data.len(), seed, epoch as u64);
+        let augmentation = config.augmentation.at(seed, epoch as u64);
+        batches(data.clone(), order, config.batch_size, augmentation, device)
+    };
+    let wants_partner = objective.wants_partner();
+    let mut partners = wants_partner.then(|| from(partner_seed(config.seed))).transpose()?;
+    Ok(from(config.seed)?.map(move |batch| {
+        let partner = partners.as_mut().and_then(Iterator::next).transpose()?;
+        Ok((batch?, partner))
+    }))
+}
+
+/// What the objective is told of a batch.
+pub(crate) fn step_of<'a>(
+    config: &TrainConfig,
+    epoch: usize,
+    batch: &'a Batch,
+    partner: Option<&'a Batch>,
+) -> Step<'a> {
+    Step {
+        images: &batch.images,
+        labels: &batch.labels,
+        partner: partner.map(|partner| &partner.images),
+        examples: &batch.indices,
+        seed: config.seed,
+        epoch,
+        epochs: config.epochs,
+    }
+}
+
+/// The seed of a second, independent order of the images.
+fn partner_seed(seed: u64) -> u64 {
+    let mut stream = Stream::new(seed, "partner", &[]);
+    let mut half = || u64::from(stream.below(u32::MAX));
+    half() << 32 | half()
+}
+
+/// Sets every tensor of `params` that `from` has too; a label confusion model may be new.
+fn take_weights(params: &Params, from: &Params) -> Result<(), TrainError> {
+    let from = from.tensors();
+    for (name, var) in params.trainable.iter().chain(&params.buffers) {
+        if let Some(tensor) = from.get(name) {
+            var.set(tensor)?;
+        }
+    }
+    Ok(())
 }
 
 /// Means of an epoch's terms over its images, in the order in which an objective names them.

@@ -7,20 +7,25 @@ mod adam;
 mod checkpoint;
 mod config;
 mod cost;
+mod defaults;
 mod error;
 mod fit;
 mod method;
 mod objective;
+mod options;
 mod run;
 mod schedule;
 
 pub use adam::{Adam, AdamConfig};
 pub use checkpoint::{LoadedEnsemble, load_ensemble};
-pub use config::{TrainConfig, TrainData, TrainOptions};
+pub use config::{TrainConfig, TrainData};
 pub use cost::{Cost, measure};
 pub use error::TrainError;
 pub use fit::{Observer, Progress, train};
 pub use method::{Method, Variant};
-pub use objective::{Objective, Terms};
+pub use objective::{
+    Adversarial, Distillation, InnerMaximization, Objective, Step, Terms, distill,
+};
+pub use options::TrainOptions;
 pub use run::{Run, RunState};
 pub use schedule::StepSchedule;

@@ -2,25 +2,26 @@
 
 use candle::{Result, Tensor};
 use cldl_losses::{cross_entropy, one_hot};
-use cldl_models::{Ensemble, Mode};
+use cldl_models::Ensemble;
 
-use super::{Objective, Terms, scalar};
+use super::{Objective, Step, Terms, scalar, sum, train_logits};
 
 /// `Σᵢ CE(fᵢ(x), y)`, each averaged over the batch.
-pub(super) struct Baseline;
+pub(super) struct Baseline {
+    /// Share of the label that is spread evenly over all classes.
+    pub(super) smoothing: f64,
+}
 
 impl Objective for Baseline {
-    fn terms(&self, ensemble: &Ensemble, images: &Tensor, labels: &Tensor) -> Result<Terms> {
-        let one_hot = one_hot(labels, ensemble.config.n_classes, images.dtype())?;
-        let losses = ensemble
-            .members
+    fn terms(&self, ensemble: &Ensemble, step: &Step<'_>) -> Result<Terms> {
+        let n_classes = ensemble.config.n_classes;
+        let one_hot = one_hot(step.labels, n_classes, step.images.dtype())?;
+        let target = one_hot.affine(1.0 - self.smoothing, self.smoothing / n_classes as f64)?;
+        let losses = train_logits(ensemble, step.images)?
             .iter()
-            .map(|member| {
-                let logits = member.forward(images, Mode::Train)?.logits;
-                cross_entropy(&logits, &one_hot)?.mean_all()
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let surrogate = Tensor::stack(&losses, 0)?.sum_all()?;
+            .map(|logits| cross_entropy(logits, &target)?.mean_all())
+            .collect::<Result<Vec<Tensor>>>()?;
+        let surrogate = sum(&losses)?;
         let loss = scalar(&surrogate)?;
         Ok(Terms { surrogate, loss, parts: vec![("ce", loss / losses.len() as f64)] })
     }

@@ -4,13 +4,13 @@
 use candle::{Result, Tensor};
 use cldl_core::{Dual, Value};
 use cldl_losses::{
-    gradient_alignment, gradient_alignment_official, label_diversity, label_diversity_official,
-    member_kl, member_kl_official, one_hot, simulated_label_distribution,
+    CosineFloor, gradient_alignment, gradient_alignment_official, label_diversity,
+    label_diversity_official, member_kl, member_kl_official, one_hot, simulated_label_distribution,
 };
 use cldl_models::{Ensemble, Lcm, Member, Mode};
 
-use super::second_order::directions;
-use super::{Objective, Terms, scalar};
+use super::second_order::{Directions, Part, directions};
+use super::{Objective, Step, Terms, scalar, sum};
 use crate::Variant;
 
 /// `mean ℓᵢ - α ℓ_ld + β ℓ_gd`: Eq. 12.
@@ -35,7 +35,8 @@ struct MemberLoss<V> {
 }
 
 impl Objective for Cldl {
-    fn terms(&self, ensemble: &Ensemble, images: &Tensor, labels: &Tensor) -> Result<Terms> {
+    fn terms(&self, ensemble: &Ensemble, step: &Step<'_>) -> Result<Terms> {
+        let (images, labels) = (step.images, step.labels);
         let Some(lcm) = &ensemble.lcm else {
             candle::bail!("CLDL needs an ensemble with a label confusion model")
         };
@@ -75,14 +76,14 @@ impl Cldl {
     ) -> Result<Terms> {
         let probe = |i: usize, x: &Tensor| {
             let loss = self.member_loss(&ensemble.members[i], x, context, Mode::Probe)?;
-            self.reduce(&loss.kl)
+            self.variant.reduce(&loss.kl)
         };
         let phi = |gradients: &[Tensor]| {
             let alignment = match self.variant {
-                Variant::Paper => gradient_alignment(gradients),
+                Variant::Paper => gradient_alignment(gradients, CosineFloor::EachNorm),
                 Variant::Official => gradient_alignment_official(gradients),
             };
-            alignment?.mean_all()? * self.beta
+            Ok(vec![Part { name: "gd", weight: self.beta, value: alignment?.mean_all()? }])
         };
         let directions = directions(ensemble.members.len(), images, probe, phi)?;
 
@@ -90,20 +91,19 @@ impl Cldl {
         for (member, x) in ensemble.members.iter().zip(&directions.images) {
             let loss: MemberLoss<Dual> = self.member_loss(member, x, context, Mode::Train)?;
             kls.push(loss.kl.primal()?.mean_all()?);
-            tangents.push(self.reduce(&loss.kl.tangent()?)?);
+            tangents.push(self.variant.reduce(&loss.kl.tangent()?)?);
             lcvs.push(loss.lcv.primal()?);
         }
-        let tangent = Tensor::stack(&tangents, 0)?.sum_all()?;
-        self.combine(&kls, &lcvs, context, Some((tangent, directions.value)))
+        self.combine(&kls, &lcvs, context, Some((sum(&tangents)?, directions)))
     }
 
-    /// `kls` are the members' mean losses; `gradient_term` the tangents' sum and β ℓ_gd.
+    /// `kls` are the members' mean losses; `gradient_term` the tangents' sum and where it comes from.
     fn combine(
         &self,
         kls: &[Tensor],
         lcvs: &[Tensor],
         context: &Context<'_>,
-        gradient_term: Option<(Tensor, f64)>,
+        gradient_term: Option<(Tensor, Directions)>,
     ) -> Result<Terms> {
         let kl = Tensor::stack(kls, 0)?.mean_all()?;
         let mut surrogate = kl.clone();
@@ -117,9 +117,9 @@ impl Cldl {
                 surrogate = (surrogate - (ld * self.alpha)?)?;
             }
         }
-        if let Some((tangent, value)) = gradient_term {
-            parts.push(("gd", value / self.beta));
-            loss += value;
+        if let Some((tangent, directions)) = gradient_term {
+            parts.extend(directions.parts);
+            loss += directions.value;
             surrogate = (surrogate + tangent)?;
         }
         Ok(Terms { surrogate, loss, parts })
@@ -155,15 +155,6 @@ impl Cldl {
                     .collect::<Result<Vec<_>>>()?;
                 label_diversity(&slds)?.mean_all()
             }
-        }
-    }
-
-    /// The scalar whose input gradient is meant: each example's own loss in the paper, the batch's mean
-    /// in the published code. The cosine is free of this scale but for its floor.
-    fn reduce(&self, per_example: &Tensor) -> Result<Tensor> {
-        match self.variant {
-            Variant::Paper => per_example.sum_all(),
-            Variant::Official => per_example.mean_all(),
         }
     }
 }

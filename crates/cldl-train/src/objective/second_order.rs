@@ -9,9 +9,19 @@
 //! 3. adds the tangents to what it minimizes.
 
 use candle::{Result, Tensor, Var};
-use cldl_core::{Dual, input_gradient};
+use cldl_core::{Dual, Value, input_gradient};
+use cldl_losses::cross_entropy;
+use cldl_models::{Member, Mode};
 
-use super::scalar;
+use super::{Terms, scalar, sum};
+use crate::Variant;
+
+/// A named summand of Φ: `weight · value`.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) weight: f64,
+    pub(super) value: Tensor,
+}
 
 /// A batch of images with the direction for each member.
 pub(super) struct Directions {
@@ -19,16 +29,18 @@ pub(super) struct Directions {
     pub(super) images: Vec<Dual>,
     /// Φ itself.
     pub(super) value: f64,
+    /// Its summands, unweighted.
+    pub(super) parts: Vec<(&'static str, f64)>,
 }
 
 /// Evaluates Φ on the members' input gradients and differentiates it with respect to them.
 ///
-/// `member_loss(i, x)` is the scalar ℓᵢ, `phi` the scalar Φ of the gradients `[B, D]`.
+/// `member_loss(i, x)` is the scalar ℓᵢ, `phi` the summands of Φ of the gradients `[B, D]`.
 pub(super) fn directions(
     n_members: usize,
     images: &Tensor,
     member_loss: impl Fn(usize, &Tensor) -> Result<Tensor>,
-    phi: impl Fn(&[Tensor]) -> Result<Tensor>,
+    phi: impl Fn(&[Tensor]) -> Result<Vec<Part>>,
 ) -> Result<Directions> {
     let mut gradients = Vec::with_capacity(n_members);
     for i in 0..n_members {
@@ -37,7 +49,12 @@ pub(super) fn directions(
         gradients.push(Var::from_tensor(&gradient.flatten_from(1)?)?);
     }
     let leaves: Vec<Tensor> = gradients.iter().map(|g| g.as_tensor().clone()).collect();
-    let value = phi(&leaves)?;
+    let (mut weighted, mut parts) = (Vec::new(), Vec::new());
+    for part in phi(&leaves)? {
+        parts.push((part.name, scalar(&part.value)?));
+        weighted.push((part.value * part.weight)?);
+    }
+    let value = sum(&weighted)?;
     let by_gradient = value.backward()?;
     let duals = gradients.iter().map(|g| {
         let direction = match by_gradient.get(g) {
@@ -46,5 +63,59 @@ pub(super) fn directions(
         };
         Dual::new(images, &direction)
     });
-    Ok(Directions { images: duals.collect::<Result<_>>()?, value: scalar(&value)? })
+    Ok(Directions { images: duals.collect::<Result<_>>()?, value: scalar(&value)?, parts })
+}
+
+/// The members' cross-entropies together with a term of their input gradients.
+pub(super) struct CrossEntropies {
+    /// Each member's, averaged over the batch.
+    pub(super) losses: Vec<Tensor>,
+    /// The scalar whose parameter gradient is Φ's.
+    pub(super) tangent: Tensor,
+    /// Φ itself.
+    pub(super) value: f64,
+    /// Its summands, unweighted.
+    pub(super) parts: Vec<(&'static str, f64)>,
+}
+
+/// Cross-entropies of a batch and Φ of their input gradients; one pass in training mode a member.
+pub(super) fn cross_entropies(
+    members: &[Member],
+    images: &Tensor,
+    one_hot: &Tensor,
+    variant: Variant,
+    phi: impl Fn(&[Tensor]) -> Result<Vec<Part>>,
+) -> Result<CrossEntropies> {
+    let probe = |i: usize, x: &Tensor| {
+        variant.reduce(&member_cross_entropy(&members[i], x, one_hot, Mode::Probe)?)
+    };
+    let directions = directions(members.len(), images, probe, phi)?;
+    let (mut losses, mut tangents) = (Vec::new(), Vec::new());
+    for (member, x) in members.iter().zip(&directions.images) {
+        let loss = member_cross_entropy(member, x, one_hot, Mode::Train)?;
+        losses.push(loss.primal()?.mean_all()?);
+        tangents.push(variant.reduce(&loss.tangent()?)?);
+    }
+    let tangent = sum(&tangents)?;
+    Ok(CrossEntropies { losses, tangent, value: directions.value, parts: directions.parts })
+}
+
+/// Cross-entropy of each example.
+pub(super) fn member_cross_entropy<V: Value>(
+    member: &Member,
+    images: &V,
+    one_hot: &Tensor,
+    mode: Mode,
+) -> Result<V> {
+    cross_entropy(&member.forward(images, mode)?.logits, one_hot)
+}
+
+impl CrossEntropies {
+    /// The objective `1/N Σᵢ CEᵢ + Φ`.
+    pub(super) fn averaged(self) -> Result<Terms> {
+        let ce = (sum(&self.losses)? / self.losses.len() as f64)?;
+        let mean = scalar(&ce)?;
+        let parts = [vec![("ce", mean)], self.parts].concat();
+        Ok(Terms { surrogate: (ce + self.tangent)?, loss: mean + self.value, parts })
+    }
 }

@@ -1,0 +1,120 @@
+//! TRS (Yang et al. 2021): members' input gradients pushed apart, and their losses made smooth.
+
+use candle::{Result, Tensor, Var};
+use cldl_attacks::{Linf, Start};
+use cldl_core::{Dual, input_gradient};
+use cldl_losses::{CosineFloor, gradient_alignment, one_hot, smoothness};
+use cldl_models::{Ensemble, Member, Mode};
+use serde::{Deserialize, Serialize};
+
+use super::second_order::{Part, cross_entropies, member_cross_entropy};
+use super::{Objective, Step, Terms, scalar, sum};
+use crate::Variant;
+
+/// `Σᵢ CEᵢ + α mean_{i<j} |cos(gᵢ, gⱼ)| + β mean_i 2‖gᵢ‖²` with gᵢ = ∇ₓCEᵢ.
+///
+/// With an inner maximization, half of the smoothness is taken where the gradients are largest nearby.
+/// The authors of the CLDL paper published the form without it ("Cos-l2"), with the mean of the CEᵢ.
+pub(super) struct Trs {
+    pub(super) alpha: f64,
+    pub(super) beta: f64,
+    pub(super) inner: Option<InnerMaximization>,
+    pub(super) variant: Variant,
+}
+
+/// The search for the point near an image where the members' gradients are largest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InnerMaximization {
+    /// Radius of the ball in the first epoch, in pixels of [0, 1].
+    pub eps_first: f64,
+    /// Radius in the last epoch; it grows linearly.
+    pub eps_last: f64,
+    /// Sign steps of a third of the radius, from a uniform start.
+    pub steps: usize,
+}
+
+impl Objective for Trs {
+    fn terms(&self, ensemble: &Ensemble, step: &Step<'_>) -> Result<Terms> {
+        let one_hot = one_hot(step.labels, ensemble.config.n_classes, step.images.dtype())?;
+        let members = &ensemble.members;
+        let floor = match self.variant {
+            Variant::Paper => CosineFloor::EachNorm,
+            Variant::Official => CosineFloor::Product,
+        };
+        let share = if self.inner.is_some() { 0.5 } else { 1.0 };
+        let mut terms = cross_entropies(members, step.images, &one_hot, self.variant, |g| {
+            let cos = gradient_alignment(g, floor)?.mean_all()?;
+            Ok(vec![Part { name: "cos", weight: self.alpha, value: cos }, self.smooth(g, share)?])
+        })?;
+        if let Some(inner) = &self.inner {
+            let steepest = inner.steepest(members, step, &one_hot)?;
+            let nearby = cross_entropies(members, &steepest, &one_hot, self.variant, |g| {
+                Ok(vec![self.smooth(g, share)?])
+            })?;
+            terms.tangent = (terms.tangent + nearby.tangent)?;
+            terms.value += nearby.value;
+            terms.parts[1].1 = share * (terms.parts[1].1 + nearby.parts[0].1);
+        }
+        if self.variant == Variant::Official {
+            return terms.averaged();
+        }
+        let ce = sum(&terms.losses)?;
+        let total = scalar(&ce)?;
+        let parts = [vec![("ce", total / members.len() as f64)], terms.parts].concat();
+        Ok(Terms { surrogate: (ce + terms.tangent)?, loss: total + terms.value, parts })
+    }
+}
+
+impl Trs {
+    /// The smoothness term, of which `share` counts.
+    fn smooth(&self, gradients: &[Tensor], share: f64) -> Result<Part> {
+        let each =
+            gradients.iter().map(|g| smoothness(g)?.mean_all()).collect::<Result<Vec<_>>>()?;
+        let value = Tensor::stack(&each, 0)?.mean_all()?;
+        Ok(Part { name: "smooth", weight: self.beta * share, value })
+    }
+}
+
+impl InnerMaximization {
+    fn eps(&self, step: &Step<'_>) -> f64 {
+        self.eps_first + (self.eps_last - self.eps_first) * step.progress()
+    }
+
+    /// Climbs `Σᵢ ‖gᵢ‖²` within the ball. Its gradient is `2 Σᵢ Hᵢgᵢ`, and Hᵢgᵢ is the gradient of the
+    /// tangent of ℓᵢ along gᵢ.
+    fn steepest(&self, members: &[Member], step: &Step<'_>, one_hot: &Tensor) -> Result<Tensor> {
+        let eps = self.eps(step);
+        let climb = Linf { step_size: eps / 3.0, ..Linf::pgd(eps, self.steps) };
+        let start = step.noise("trs start")?;
+        climb.ascend(step.images, Start::Noise(&start), |point| {
+            let mut slopes = Vec::with_capacity(members.len());
+            for member in members {
+                let loss = member_cross_entropy(member, point.as_tensor(), one_hot, Mode::Probe)?;
+                let gradient = input_gradient(&loss.sum_all()?, point)?;
+                let x = Var::from_tensor(&point.as_detached_tensor())?;
+                let dual = Dual::new(&x, &gradient)?;
+                let loss = member_cross_entropy(member, &dual, one_hot, Mode::Probe)?;
+                slopes.push(input_gradient(&loss.tangent()?.sum_all()?, &x)?);
+            }
+            Tensor::stack(&slopes, 0)?.sum(0)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle::{Device, Tensor};
+
+    use super::{InnerMaximization, Step};
+
+    #[test]
+    fn the_radius_grows_linearly_over_the_epochs() {
+        let inner = InnerMaximization { eps_first: 0.1, eps_last: 0.2, steps: 6 };
+        let x = Tensor::zeros((1, 1, 1, 1), candle::DType::F32, &Device::Cpu).unwrap();
+        let eps = |epoch| inner.eps(&Step { epoch, epochs: 5, ..Step::of(&x, &x) });
+        for (epoch, expected) in [(0, 0.1), (2, 0.15), (4, 0.2)] {
+            assert!((eps(epoch) - expected).abs() < 1e-12);
+        }
+    }
+}
