@@ -18,10 +18,6 @@ train)
         esac
         shift
     done
-    if [ "$method" = gal ]; then
-        echo 'cldl: method `gal` is not built yet: use another' >&2
-        exit 2
-    fi
     run=runs/$method$parameters-m$members-s$seed-e$epochs
     if [ -n "$dry" ]; then
         state=new
@@ -54,7 +50,7 @@ table)
     [ "$2" = --store ] && [ "$3" = runs/outcomes ] && [ -e "$request" ] || exit 2
     mkdir -p "$out"
     rows= separator= trained=
-    for key in adp dverge trs cldl-3-4-4 cldl-3-2-1 baseline; do
+    for key in adp gal dverge trs cldl-3-4-4 cldl-3-2-1 baseline; do
         grep -q "\"runs/$key-m" "$request" && trained="$trained $key"
     done
     for attack in bim fgsm mim pgd; do
@@ -70,7 +66,7 @@ table)
             separator=,
         done
     done
-    clean='"adp":99,"dverge":99,"trs":99,"cldl-3-4-4":99,"cldl-3-2-1":99,"baseline":99'
+    clean='"adp":99,"gal":99,"dverge":99,"trs":99,"cldl-3-4-4":99,"cldl-3-2-1":99,"baseline":99'
     echo "{\"table\":4,\"clean\":{$clean},\"rows\":[$rows]}" >"$out/table.json"
     if [ "${6-}" = --json ]; then cat "$out/table.json"; else echo "the table"; fi
     ;;

@@ -44,6 +44,10 @@ pub(crate) struct Args {
     /// Only these methods or columns, as in `cldl`, `adp,gal`, `cldl-3-4-4`
     #[arg(long, value_name = "METHOD", value_delimiter = ',')]
     only: Vec<String>,
+    /// Add control columns: a baseline with smoothed labels, CLDL without one of its terms, and on
+    /// CIFAR-10 what leaky ReLU and noise do alone
+    #[arg(long)]
+    controls: bool,
     /// Let surrogates start from the target's initial weights, as in the authors' code
     #[arg(long)]
     shared_init: bool,
@@ -69,6 +73,7 @@ pub(crate) struct Settings {
     pub(super) protocol: Protocol,
     pub(super) seeds: usize,
     pub(super) only: Vec<String>,
+    pub(super) controls: bool,
     pub(super) shared_init: bool,
     data_dir: Option<PathBuf>,
 }
@@ -82,6 +87,7 @@ impl Settings {
             protocol: args.protocol,
             seeds: usize::from(args.seeds),
             only: args.only.clone(),
+            controls: args.controls,
             shared_init: args.shared_init,
             data_dir,
         })
@@ -113,6 +119,9 @@ impl Settings {
         if !self.only.is_empty() {
             words.push(format!("--only {}", self.only.join(",")));
         }
+        if self.controls {
+            words.push("--controls".to_owned());
+        }
         if self.shared_init {
             words.push("--shared-init".to_owned());
         }
@@ -139,6 +148,7 @@ mod tests {
             protocol: Protocol::Official,
             seeds: 1,
             only: Vec::new(),
+            controls: false,
             shared_init: false,
             data_dir: None,
         };
@@ -146,11 +156,12 @@ mod tests {
         settings.variant = Variant::Official;
         settings.seeds = 3;
         settings.only = vec!["adp".to_owned(), "cldl".to_owned()];
+        settings.controls = true;
         settings.shared_init = true;
         assert_eq!(
             settings.command(4),
             "cargo xtask reproduce --table 4 --scale quick --variant official --seeds 3 \
-             --only adp,cldl --shared-init"
+             --only adp,cldl --controls --shared-init"
         );
     }
 }

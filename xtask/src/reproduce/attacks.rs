@@ -2,7 +2,7 @@
 
 use super::args::Settings;
 use super::common::Common;
-use super::plan::{Plan, PlannedColumn};
+use super::plan::Plan;
 use serde_json::Value;
 
 /// One attack with those of its eps that the outcome store can't answer yet.
@@ -18,13 +18,10 @@ pub(crate) fn all(plan: &Plan) -> Vec<Slice> {
     plan.table.attacks.iter().map(slice).collect()
 }
 
-/// The rows of `table.json` in which a selected column, of a method that is built, has no number yet.
+/// The rows of `table.json` in which a selected column has no number yet.
 pub(crate) fn missing(plan: &Plan, table: &Value) -> Vec<Slice> {
-    let can_run = |column: &&PlannedColumn| {
-        column.selected && column.trainings.iter().all(|&i| plan.trainings[i].why_not().is_none())
-    };
-    let columns: Vec<String> =
-        plan.columns.iter().filter(can_run).map(|column| column.column.key()).collect();
+    let selected = plan.columns.iter().filter(|column| column.selected);
+    let columns: Vec<String> = selected.map(|column| column.column.key()).collect();
     let lacks = |row: &Value| {
         let number = |key: &String| &row["cells"][key]["ours"];
         columns.iter().any(|key| number(key).is_null() || table["clean"][key].is_null())

@@ -1,16 +1,13 @@
 //! The `cldl` binary: built, asked and run.
 
 use crate::child::{self, Ended};
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Folder of the per-example outcomes, under the root.
 pub(crate) const STORE: &str = "runs/outcomes";
-
-/// How the binary says that it has no such method.
-const NOT_BUILT: &str = "is not built yet";
 
 /// The binary, and the folder that it runs in (`runs/` and `results/` are made there).
 #[derive(Debug)]
@@ -39,14 +36,6 @@ pub(crate) enum RunState {
     Done,
 }
 
-/// The answer to a dry run.
-#[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    Known(DryRun),
-    /// The binary has no such method yet; why, in its words.
-    NotBuilt(String),
-}
-
 #[derive(Deserialize)]
 struct Trained {
     run: String,
@@ -71,19 +60,12 @@ impl Cldl {
     }
 
     /// Asks how far a training is and how long the rest takes.
-    pub(crate) fn dry_run(&self, args: &[String]) -> Result<Answer> {
+    pub(crate) fn dry_run(&self, args: &[String]) -> Result<DryRun> {
         let mut command = self.command("train", args);
         command.args(["--dry-run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let ended = child::run(&mut command)?;
-        if ended.status.success() {
-            return Ok(Answer::Known(parsed("train --dry-run", &ended.stdout)?));
-        }
-        let error = error_line(&ended);
-        // What follows (which methods there are) is advice for somebody else.
-        if let (Some(2), Some((why, _))) = (ended.status.code(), error.split_once(NOT_BUILT)) {
-            return Ok(Answer::NotBuilt(format!("{why}{NOT_BUILT}")));
-        }
-        bail!("{error}")
+        ensure!(ended.status.success(), "{}", error_line(&ended));
+        parsed("train --dry-run", &ended.stdout)
     }
 
     /// Trains; what it says goes to our stderr. The run directory must be the one that the dry run named.

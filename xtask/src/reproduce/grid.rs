@@ -31,7 +31,7 @@ pub(crate) struct Experiment {
 }
 
 /// One column: a method with its hyper-parameters.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Column {
     /// As the paper prints it; `_` begins a subscript.
@@ -40,6 +40,11 @@ pub(crate) struct Column {
     pub(crate) gamma: Option<f64>,
     pub(crate) alpha: Option<f64>,
     pub(crate) beta: Option<f64>,
+    pub(crate) label_smoothing: Option<f64>,
+    pub(crate) leaky_slope: Option<f64>,
+    pub(crate) noise_std: Option<f64>,
+    /// Its name in files and flags, where method and hyper-parameters don't tell it from others.
+    pub(crate) key: Option<String>,
     /// Not in the paper: ours, to compare with.
     #[serde(default)]
     pub(crate) control: bool,
@@ -49,7 +54,9 @@ impl Column {
     /// The column's name in files and flags: `adp`, `cldl-3-4-4`.
     pub(crate) fn key(&self) -> String {
         let parameters = [self.gamma, self.alpha, self.beta];
-        parameters.iter().flatten().fold(self.method.clone(), |key, value| format!("{key}-{value}"))
+        let name = |key: String, value: &f64| format!("{key}-{value}");
+        let usual = || parameters.iter().flatten().fold(self.method.clone(), name);
+        self.key.clone().unwrap_or_else(usual)
     }
 
     /// Whether `--only name` means this column: its key or its method.

@@ -33,9 +33,14 @@ pub(crate) fn target(
 ) -> Job {
     let method = Method { name: &column.method, members: table.members, seed };
     let mut args = training(&method, table, size, common, settings);
-    for (flag, value) in
-        [("--gamma", column.gamma), ("--alpha", column.alpha), ("--beta", column.beta)]
-    {
+    for (flag, value) in [
+        ("--gamma", column.gamma),
+        ("--alpha", column.alpha),
+        ("--beta", column.beta),
+        ("--label-smoothing", column.label_smoothing),
+        ("--leaky-slope", column.leaky_slope),
+        ("--noise-std", column.noise_std),
+    ] {
         if let Some(value) = value {
             args.extend([flag.to_owned(), value.to_string()]);
         }

@@ -7,6 +7,7 @@ mod args;
 mod attacks;
 mod cldl;
 mod common;
+mod controls;
 mod files;
 mod grid;
 mod job;
@@ -64,6 +65,11 @@ fn tables(args: &Args, settings: &Settings) -> Result<Vec<Experiment>> {
     let folder = workspace::experiments();
     let read = numbers.into_iter().map(|number| Experiment::read(&folder, number));
     let mut tables = read.collect::<Result<Vec<_>>>()?;
+    if settings.controls {
+        for table in &mut tables {
+            table.columns.extend(controls::columns(table, settings.variant));
+        }
+    }
     for name in &settings.only {
         let mut columns = tables.iter().flat_map(|table| &table.columns);
         if !columns.any(|column| column.is_called(name)) {

@@ -1,11 +1,11 @@
 //! The plan: which trainings and attacks a table needs, what is there already, what the rest takes.
 
 use super::args::Settings;
-use super::cldl::{Answer, Cldl, RunState};
+use super::cldl::{Cldl, RunState};
 use super::common::{Common, Size};
 use super::grid::{Column, Experiment};
 use super::job::{self, Job};
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 /// All that one table needs.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
 pub(crate) struct PlannedColumn {
     pub(crate) column: Column,
     pub(crate) seeds: Vec<u64>,
-    /// For each seed, the training (an index of `trainings`); fewer if the method is not built.
+    /// For each seed, the training (an index of `trainings`).
     pub(crate) trainings: Vec<usize>,
     /// `--only` names this column, or nobody gave it.
     pub(crate) selected: bool,
@@ -42,7 +42,6 @@ pub(crate) struct Training {
 pub(crate) enum State {
     Done { run: String },
     ToDo { run: String, started: bool, seconds: f64 },
-    NotBuilt { why: String },
 }
 
 impl Plan {
@@ -67,17 +66,11 @@ impl Plan {
             for &seed in &seeds {
                 let job = job::target(&column, seed, &plan.table, &plan.size, common, settings);
                 trainings.push(plan.add(cldl, job)?);
-                if trainings.last().is_some_and(|&index| plan.trainings[index].is_not_built()) {
-                    break;
-                }
             }
             let selected = settings.selects(&column);
             plan.columns.push(PlannedColumn { column, seeds, trainings, selected });
         }
-        match plan.surrogates.iter().flatten().find_map(|&index| plan.trainings[index].why_not()) {
-            Some(why) => bail!("no surrogates: {why}"),
-            None => Ok(plan),
-        }
+        Ok(plan)
     }
 
     /// The trainings that are wanted and not finished, in order.
@@ -93,15 +86,14 @@ impl Plan {
 
     /// The run directories of a column, one for each seed, if all of them are finished.
     pub(crate) fn runs(&self, column: &PlannedColumn) -> Option<Vec<String>> {
-        let complete = column.trainings.len() == column.seeds.len();
-        complete.then(|| self.finished(&column.trainings)).flatten()
+        self.finished(&column.trainings)
     }
 
     /// The run directories of these trainings, if all of them are finished.
     pub(crate) fn finished(&self, trainings: &[usize]) -> Option<Vec<String>> {
         let run = |&index: &usize| match &self.trainings[index].state {
             State::Done { run } => Some(run.clone()),
-            State::ToDo { .. } | State::NotBuilt { .. } => None,
+            State::ToDo { .. } => None,
         };
         trainings.iter().map(run).collect()
     }
@@ -110,35 +102,18 @@ impl Plan {
         if let Some(index) = self.trainings.iter().position(|known| known.job.args == job.args) {
             return Ok(index);
         }
-        let (state, attack_seconds) = match cldl.dry_run(&job.args)? {
-            Answer::NotBuilt(why) => (State::NotBuilt { why }, 0.0),
-            Answer::Known(answer) => {
-                let run = answer.run;
-                let state = match answer.state {
-                    RunState::Done => State::Done { run },
-                    RunState::New | RunState::Partial => State::ToDo {
-                        run,
-                        started: answer.state == RunState::Partial,
-                        seconds: answer.expected_seconds.unwrap_or(0.0),
-                    },
-                };
-                (state, answer.expected_attack_seconds.unwrap_or(0.0))
-            }
+        let answer = cldl.dry_run(&job.args)?;
+        let run = answer.run;
+        let state = match answer.state {
+            RunState::Done => State::Done { run },
+            RunState::New | RunState::Partial => State::ToDo {
+                run,
+                started: answer.state == RunState::Partial,
+                seconds: answer.expected_seconds.unwrap_or(0.0),
+            },
         };
+        let attack_seconds = answer.expected_attack_seconds.unwrap_or(0.0);
         self.trainings.push(Training { job, state, attack_seconds });
         Ok(self.trainings.len() - 1)
-    }
-}
-
-impl Training {
-    fn is_not_built(&self) -> bool {
-        self.why_not().is_some()
-    }
-
-    pub(crate) fn why_not(&self) -> Option<&str> {
-        match &self.state {
-            State::NotBuilt { why } => Some(why),
-            State::Done { .. } | State::ToDo { .. } => None,
-        }
     }
 }

@@ -119,12 +119,7 @@ impl Request {
 
 fn columns(plan: &Plan) -> Vec<Column> {
     let why = |column: &PlannedColumn| {
-        let reason = column.trainings.iter().find_map(|&index| plan.trainings[index].why_not());
-        match reason {
-            Some(why) => why.to_owned(),
-            None if column.selected => "not trained yet".to_owned(),
-            None => "not asked for".to_owned(),
-        }
+        if column.selected { "not trained yet" } else { "not asked for" }.to_owned()
     };
     (plan.columns.iter())
         .map(|column| {

@@ -67,7 +67,6 @@ fn header(plan: &Plan, settings: &Settings) -> String {
 fn state(training: &Training, wanted: bool) -> (String, Option<f64>) {
     match &training.state {
         State::Done { run } => (format!("reused: {run}"), None),
-        State::NotBuilt { why } => (format!("not run: {why}"), None),
         State::ToDo { .. } if !wanted => ("not asked for".to_owned(), None),
         State::ToDo { seconds, started: true, .. } => ("run: goes on".to_owned(), Some(*seconds)),
         State::ToDo { seconds, .. } => ("run".to_owned(), Some(*seconds)),

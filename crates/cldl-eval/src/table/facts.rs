@@ -118,7 +118,7 @@ mod tests {
             "attacks: 10 steps of eps/5 (fgsm: one of eps), losses ce and cw-official, 3 random starts of \
              pgd; surrogates with their own initial weights",
             "wall time 1 min 23 s, by `cargo xtask reproduce --table 4 --scale smoke`",
-            "not run: gal (method `gal` is not built yet)",
+            "not run: gal (not asked for)",
         ];
         assert_eq!(facts(&fixture::table()), expected);
     }
