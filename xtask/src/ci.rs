@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: the one gate, cheapest check first.
 
+use crate::check_gpu::{self, Feature};
 use crate::{child, interrupt, tidy, workspace};
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
@@ -34,6 +35,8 @@ enum Check {
     Test,
     /// cargo doc, warnings are errors
     Doc,
+    /// cargo check with the feature `cuda`, on stand-ins for its tools
+    Cuda,
 }
 
 /// Runs the chore.
@@ -56,6 +59,7 @@ impl Check {
     fn run(self) -> Result<()> {
         let rest: &[&str] = match self {
             Self::Tidy => return tidy::run(&workspace::root()),
+            Self::Cuda => return check_gpu::check(Feature::Cuda),
             Self::Fmt => &["fmt", "--all", "--check"],
             Self::Clippy => {
                 &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]

@@ -2,6 +2,7 @@
 //! the workspace, so that it builds in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
 
+mod check_gpu;
 mod child;
 mod ci;
 mod interrupt;
@@ -31,8 +32,10 @@ struct Cli {
 enum Chore {
     /// Train, attack and print tables of the paper beside ours
     Reproduce(reproduce::Args),
-    /// Run every check: format, tidy, clippy, tests, docs
+    /// Run every check: format, tidy, clippy, tests, docs, the GPU features' types
     Ci(ci::Args),
+    /// Type-check the features `cuda` and `metal` on a machine that has neither
+    CheckGpu(check_gpu::Args),
 }
 
 /// A wrong request, as opposed to a failure: exit code 2.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Reproduce(args) => reproduce::run(&args),
         Chore::Ci(args) => ci::run(&args),
+        Chore::CheckGpu(args) => check_gpu::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
