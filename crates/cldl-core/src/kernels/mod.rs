@@ -12,9 +12,11 @@
 
 mod activation;
 mod arch;
+mod channels;
 mod conv;
 mod dots;
 mod linear;
+mod norm;
 mod pool;
 mod prefetch;
 mod tile;
@@ -23,4 +25,5 @@ mod unroll;
 pub use activation::{leaky_relu_backward, leaky_relu_forward};
 pub use conv::{ConvShape, bias_grad, conv_forward, conv_input_grad, conv_weight_grad};
 pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};
+pub use norm::{NormStats, batch_norm_backward, batch_norm_forward, channel_affine};
 pub use pool::{max_pool2_backward, max_pool2_forward};

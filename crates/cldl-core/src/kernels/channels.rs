@@ -1,0 +1,179 @@
+//! Sums over, and maps with, the channels of contiguous NHWC: what normalization is made of.
+//!
+//! A row is one pixel's channels. Channels are taken 16 at a time, so that a block's sums stay in
+//! registers; a last, narrower block is padded with zeros.
+
+use std::array::from_fn;
+
+use crate::kernels::arch::arch;
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Channels of one block.
+const WIDTH: usize = 16;
+/// Floats that one task reads of each input: sums of a task are added up in the tasks' order.
+const CHUNK: usize = 1 << 15;
+
+/// Floats of one task, in whole rows: depends on the shape alone.
+fn task_len(ch: usize) -> usize {
+    CHUNK.div_ceil(ch) * ch
+}
+
+/// For each channel, the sums over all rows of `terms` of the inputs' numbers, in f64.
+///
+/// # Shapes
+/// - `inputs`: `[rows, ch]` each
+/// - returns K sums of `[ch]`
+pub(super) fn channel_sums<const I: usize, const K: usize>(
+    ch: usize,
+    inputs: [&[f32]; I],
+    terms: impl Fn([f64; I]) -> [f64; K] + Copy + Send + Sync,
+) -> [Vec<f64>; K] {
+    let (len, task) = (inputs[0].len(), task_len(ch));
+    let parts: Vec<[Vec<f64>; K]> = (0..len.div_ceil(task))
+        .into_par_iter()
+        .map(|k| {
+            let inputs = inputs.map(|input| &input[k * task..len.min((k + 1) * task)]);
+            arch().dispatch(TaskSums { ch, inputs, terms })
+        })
+        .collect();
+    let mut sums = from_fn(|_| vec![0.0; ch]);
+    for part in &parts {
+        for (sum, part) in sums.iter_mut().zip(part) {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+    }
+    sums
+}
+
+struct TaskSums<'a, const I: usize, F> {
+    ch: usize,
+    inputs: [&'a [f32]; I],
+    terms: F,
+}
+
+impl<const I: usize, const K: usize, F: Fn([f64; I]) -> [f64; K] + Copy> WithSimd
+    for TaskSums<'_, I, F>
+{
+    type Output = [Vec<f64>; K];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let Self { ch, inputs, terms } = self;
+        let rows = inputs[0].len() / ch;
+        let mut sums: [Vec<f64>; K] = from_fn(|_| vec![0.0; ch]);
+        for c in (0..ch).step_by(WIDTH) {
+            let n = WIDTH.min(ch - c);
+            let mut block = [[0.0; WIDTH]; K];
+            for row in 0..rows {
+                let x: [[f32; WIDTH]; I] = from_fn(|i| load(&inputs[i][row * ch + c..], n));
+                for lane in 0..WIDTH {
+                    let terms = terms(from_fn(|i| f64::from(x[i][lane])));
+                    for k in 0..K {
+                        block[k][lane] += terms[k];
+                    }
+                }
+            }
+            for (sum, block) in sums.iter_mut().zip(&block) {
+                sum[c..c + n].copy_from_slice(&block[..n]);
+            }
+        }
+        sums
+    }
+}
+
+/// `out = map(coefficients of the channel, inputs)`, number by number.
+///
+/// # Shapes
+/// - `coefficients`: `[ch]` each
+/// - `inputs`, `out`: `[rows, ch]` each; `out` is overwritten
+pub(super) fn channel_map<const I: usize, const K: usize>(
+    ch: usize,
+    coefficients: [&[f32]; K],
+    inputs: [&[f32]; I],
+    out: &mut [f32],
+    map: impl Fn([f32; K], [f32; I]) -> f32 + Copy + Send + Sync,
+) {
+    let task = task_len(ch);
+    out.par_chunks_mut(task).enumerate().for_each(|(k, out)| {
+        let inputs = inputs.map(|input| &input[k * task..k * task + out.len()]);
+        arch().dispatch(TaskMap { ch, coefficients, inputs, out, map });
+    });
+}
+
+struct TaskMap<'a, const I: usize, const K: usize, F> {
+    ch: usize,
+    coefficients: [&'a [f32]; K],
+    inputs: [&'a [f32]; I],
+    out: &'a mut [f32],
+    map: F,
+}
+
+impl<const I: usize, const K: usize, F: Fn([f32; K], [f32; I]) -> f32 + Copy> WithSimd
+    for TaskMap<'_, I, K, F>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { ch, coefficients, inputs, out, map } = self;
+        for c in (0..ch).step_by(WIDTH) {
+            let n = WIDTH.min(ch - c);
+            let own: [[f32; WIDTH]; K] = from_fn(|k| load(&coefficients[k][c..], n));
+            for row in 0..out.len() / ch {
+                let at = row * ch + c;
+                let x: [[f32; WIDTH]; I] = from_fn(|i| load(&inputs[i][at..], n));
+                let mut y = [0.0; WIDTH];
+                for lane in 0..WIDTH {
+                    y[lane] = map(from_fn(|k| own[k][lane]), from_fn(|i| x[i][lane]));
+                }
+                if n == WIDTH {
+                    out[at..at + WIDTH].copy_from_slice(&y);
+                } else {
+                    out[at..at + n].copy_from_slice(&y[..n]);
+                }
+            }
+        }
+    }
+}
+
+/// The first `n` numbers, padded with zeros.
+#[inline(always)]
+fn load(from: &[f32], n: usize) -> [f32; WIDTH] {
+    let mut block = [0.0; WIDTH];
+    if n == WIDTH {
+        block.copy_from_slice(&from[..WIDTH]);
+    } else {
+        block[..n].copy_from_slice(&from[..n]);
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK, channel_map, channel_sums};
+    use crate::kernels::arch::tests::for_each_arch;
+
+    #[test]
+    fn sums_and_maps_agree_with_plain_loops() {
+        for ch in [1, 5, 16, 20, 48] {
+            let rows = CHUNK / ch + 3;
+            let number = |i: usize, k: usize| ((i * (7 + k)) % 64) as f32 - 31.0;
+            let [x, y] = [0, 1].map(|k| (0..rows * ch).map(|i| number(i, k)).collect::<Vec<_>>());
+            let scale: Vec<f32> = (0..ch).map(|c| c as f32).collect();
+            let mut expected = [vec![0.0; ch], vec![0.0; ch]];
+            for (i, (x, y)) in x.iter().zip(&y).enumerate() {
+                expected[0][i % ch] += f64::from(*x);
+                expected[1][i % ch] += f64::from(*x) * f64::from(*y);
+            }
+            for_each_arch(|| {
+                let sums = channel_sums(ch, [&x, &y], |[x, y]| [x, x * y]);
+                assert_eq!(sums, expected);
+                let mut out = vec![9.0; x.len()];
+                channel_map(ch, [&scale], [&x, &y], &mut out, |[a], [x, y]| a * x + y);
+                let plain = |i: usize| scale[i % ch] * x[i] + y[i];
+                assert!(out.iter().enumerate().all(|(i, out)| *out == plain(i)));
+            });
+        }
+    }
+}
