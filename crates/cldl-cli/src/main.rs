@@ -8,6 +8,7 @@ mod data;
 mod eval;
 mod failure;
 mod models;
+mod output;
 mod progress;
 mod table;
 mod train;
@@ -40,7 +41,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Subcommand)]
 enum Command {
     Train(train::Args),
-    /// Measure accuracy: on clean images, or under attacks from other models
+    /// Measure accuracy: on clean images, and under attacks
     Eval(eval::Args),
     /// Attack a model that the attacker knows, and keep the adversarial images
     Attack(attack::Args),

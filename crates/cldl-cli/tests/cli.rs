@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "cli/determinism.rs"]
 mod determinism;
+#[path = "cli/evaluations.rs"]
+mod evaluations;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
 #[path = "cli/run.rs"]

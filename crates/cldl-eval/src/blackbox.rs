@@ -1,4 +1,5 @@
-//! Black-box transfer: examples crafted on surrogates, shown to targets that the attacker can't see.
+//! Transfer: examples crafted on surrogates, shown to targets that the attacker can't see (black-box),
+//! or to the surrogate itself (white-box).
 //!
 //! Each adversarial set is crafted once, batch by batch, for all targets that lack its outcome; what
 //! the store has is not computed again. An example's fate does not depend on the batch size.
@@ -81,6 +82,29 @@ impl Bench<'_> {
             for surrogate in surrogates {
                 for spec in sets.of(*attack, *eps)? {
                     jobs.push(self.job(Some((*surrogate, spec)), targets)?);
+                }
+            }
+        }
+        self.run(&jobs, observe)
+    }
+
+    /// As [`Self::blackbox`] with every target attacked on itself: what an attacker who knows all of it
+    /// can do.
+    ///
+    /// # Errors
+    /// As [`Self::blackbox`].
+    pub fn whitebox(
+        &self,
+        targets: &[Model<'_>],
+        attacks: &[(AttackKind, f64)],
+        sets: &Sets,
+        observe: &mut Observe<'_>,
+    ) -> Result<(), EvalError> {
+        let mut jobs = vec![self.job(None, targets)?];
+        for target in targets {
+            for (attack, eps) in attacks {
+                for spec in sets.of(*attack, *eps)? {
+                    jobs.push(self.job(Some((*target, spec)), &[*target])?);
                 }
             }
         }

@@ -43,8 +43,23 @@ impl<'a> Examples<'a> {
     /// # Errors
     /// If `n` is not in 1..=9000, or `test` is not the whole test split.
     pub fn evaluation(test: &'a Dataset, n: usize) -> Result<Self, EvalError> {
-        let (tuning, mut indices) = holdout_split();
-        let (whole, most) = (tuning.len() + indices.len(), indices.len());
+        let (_, evaluation) = holdout_split();
+        Self::first(test, evaluation, n)
+    }
+
+    /// The first `n` of the 1,000 test images that the published hold-out split keeps for choosing
+    /// hyper-parameters; no table reports on them.
+    ///
+    /// # Errors
+    /// If `n` is not in 1..=1000, or `test` is not the whole test split.
+    pub fn tuning(test: &'a Dataset, n: usize) -> Result<Self, EvalError> {
+        let (tuning, _) = holdout_split();
+        Self::first(test, tuning, n)
+    }
+
+    /// The first `n` of `indices`, one part of the hold-out split.
+    fn first(test: &'a Dataset, mut indices: Vec<usize>, n: usize) -> Result<Self, EvalError> {
+        let (whole, most) = (10_000, indices.len());
         if test.len() != whole {
             return Err(EvalError::Argument(format!(
                 "the hold-out split is one of {whole} test images, found {}",
@@ -53,7 +68,8 @@ impl<'a> Examples<'a> {
         }
         if !(1..=most).contains(&n) {
             return Err(EvalError::Argument(format!(
-                "{n} examples asked for: expected 1 to {most} (1,000 test images are for tuning)"
+                "{n} examples asked for: expected 1 to {most} (of the 10,000 test images, 1,000 are for \
+                 tuning and 9,000 for results)"
             )));
         }
         indices.truncate(n);
@@ -149,6 +165,16 @@ mod tests {
             let error = Examples::evaluation(&test, n).unwrap_err().to_string();
             assert!(error.contains("expected 1 to 9000"), "{error}");
         }
+    }
+
+    #[test]
+    fn tuning_images_are_no_evaluation_images() {
+        let test = dataset(10_000, 0);
+        let tuning = Examples::tuning(&test, 1000).unwrap();
+        assert_eq!(tuning.indices()[..3], [6311, 6890, 663]);
+        let evaluation = Examples::evaluation(&test, 9000).unwrap();
+        assert!(tuning.indices().iter().all(|i| !evaluation.indices().contains(i)));
+        assert!(Examples::tuning(&test, 1001).is_err());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! - [`Examples`]: what models are measured on, named by a digest.
 //! - [`Key`], [`AttackSpec`]: the name of one outcome: target, surrogate, attack, examples.
 //! - [`Outcome`], [`Store`]: right or wrong and the margin of every example, one small file a key.
-//! - [`Bench`]: computes what the store lacks, clean or by black-box transfer.
+//! - [`Bench`]: computes what the store lacks: clean, black-box, white-box.
+//! - [`TransferMatrix`]: how far what fools one member fools the others.
 //! - [`Protocol`]: how outcomes become one percentage; [`robust_accuracy`] asks the store.
 //! - [`AdversarialSet`]: adversarial examples as a file for other programs.
 //! - [`table`]: a table of the paper beside ours, and its forms; [`Answers`] fills it from the store.
@@ -18,6 +19,7 @@ mod store;
 mod adversarial;
 mod blackbox;
 mod clean;
+mod transfer;
 
 mod answer;
 mod protocol;
@@ -39,3 +41,4 @@ pub use outcome::Outcome;
 pub use protocol::{Aggregate, Denominator, Protocol, Score};
 pub use store::{Record, Store};
 pub use sweep::{Sets, robust_accuracy};
+pub use transfer::{TransferMatrix, agreed_examples};

@@ -68,7 +68,16 @@ impl Protocol {
         denominator: Denominator::All,
     };
 
-    /// Every protocol.
+    /// The published white-box evaluation: right on every restart, among all images. It has no flag:
+    /// it is what white-box accuracy means.
+    pub const WHITEBOX: Self = Self {
+        name: "whitebox",
+        losses: &[AttackLoss::Ce],
+        aggregate: Aggregate::All,
+        denominator: Denominator::All,
+    };
+
+    /// Every protocol of black-box accuracy.
     pub const ALL: [Self; 2] = [Self::OFFICIAL, Self::PAPER];
 
     /// The accuracy, from the outcomes on clean images and on each adversarial set.

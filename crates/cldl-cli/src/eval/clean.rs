@@ -3,25 +3,26 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cldl_data::Dataset;
 use cldl_eval::{Examples, Score, clean_outcome};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::common::{self, Compute, DataDir};
+use crate::common::{Compute, DataDir};
 use crate::models::{self, BATCH_SIZE, Loaded, Watch};
+use crate::output::{Grid, Output, percent};
 
 /// Accuracy on test images as they are.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Run directory, checkpoint directory or model file
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
+    /// Run directories, checkpoint directories or model files
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
     /// Measure on the first N of the 9,000 test images that tables report on [default: all 10,000]
     #[arg(long, value_name = "N")]
     examples: Option<usize>,
-    /// Print the result as one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     data: DataDir,
     #[command(flatten)]
@@ -30,40 +31,54 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "Examples:
   cldl eval clean runs/plain
+  cldl eval clean runs/* --csv
   cldl eval clean runs/plain --examples 1000 --json";
 
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
         let device = self.compute.start()?;
-        let run = Loaded::read(&self.run, &device)?;
-        let test = models::test_images(run.dataset(), &self.data.dirs())?;
+        let (runs, dataset) = models::read_all(&[&self.runs], &device)?;
+        let test = models::test_images(dataset, &self.data.dirs())?;
         let examples = match self.examples {
             None => Examples::all(&test),
             Some(n) => Examples::evaluation(&test, n),
         };
         let examples = examples.map_err(models::classify)?;
         let mut watch = Watch::start()?;
-        let see = &mut |progress: &_| watch.see(progress);
-        let outcome = clean_outcome(&run.inner.ensemble, &examples, &device, BATCH_SIZE, see)?;
+        let mut scores = Vec::new();
+        for run in &runs {
+            let see = &mut |progress: &_| watch.see(progress);
+            let outcome = clean_outcome(&run.inner.ensemble, &examples, &device, BATCH_SIZE, see)?;
+            scores.push(Score::of(&outcome));
+        }
         watch.end();
 
-        let score = Score::of(&outcome);
-        let value = json!({
-            "clean": score.percent(),
-            "examples": score.total,
-            "right": score.right,
-            "interval": score.interval(),
-            "run": run.name,
-            "digest": run.inner.digest,
-            "dataset": test.name,
-            "epochs": run.inner.epochs_done,
+        let head = ["run", "right", "of", "clean", "low", "high"].map(str::to_owned).to_vec();
+        let rows = runs.iter().zip(&scores).map(|(run, score)| {
+            let (low, high) = score.interval().unwrap_or_default();
+            let numbers = [score.percent(), Some(low), Some(high)].map(percent);
+            let counts = [run.name.clone(), score.right.to_string(), score.total.to_string()];
+            counts.into_iter().chain(numbers).collect()
         });
-        let (low, high) = score.interval().unwrap_or_default();
-        let text = format!(
-            "{:.2} % of {} test images right (95 % interval {low:.2} to {high:.2})",
-            score.percent().unwrap_or_default(),
-            score.total
-        );
-        common::print(self.json, &value, &text)
+        let grid = Grid { head, rows: rows.collect() };
+        // One run is one object; several are an array.
+        let values: Vec<Value> =
+            runs.iter().zip(&scores).map(|(run, score)| value(run, score, &test)).collect();
+        let value = if let [value] = values.as_slice() { value.clone() } else { json!(values) };
+        let notes = "clean: percentage right, with its 95 % confidence interval";
+        self.output.print(&value, &grid, notes)
     }
+}
+
+fn value(run: &Loaded, score: &Score, test: &Dataset) -> Value {
+    json!({
+        "clean": score.percent(),
+        "examples": score.total,
+        "right": score.right,
+        "interval": score.interval(),
+        "run": run.name,
+        "digest": run.inner.digest,
+        "dataset": test.name,
+        "epochs": run.inner.epochs_done,
+    })
 }

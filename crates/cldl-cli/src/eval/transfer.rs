@@ -1,0 +1,125 @@
+//! `cldl eval transfer`
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use cldl_attacks::AttackKind;
+use cldl_eval::{Bench, Model, Store, TransferMatrix, agreed_examples};
+use serde_json::json;
+
+use super::options::AttackArgs;
+use crate::common::{Compute, DataDir};
+use crate::models::{self, BATCH_SIZE, Loaded, Watch};
+use crate::output::{Grid, Output, percent};
+
+/// How far what fools one member fools the others.
+///
+/// Takes test images that all members get right, attacks each member alone on its own logits, and shows
+/// the result to every member and to the whole ensemble. A number is the percentage of the images that
+/// are wrong under some restart: low numbers off the diagonal are what diversity is for.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Run directory, checkpoint directory or model file
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    #[command(flatten)]
+    attack: AttackArgs,
+    /// Random starts of PGD
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    restarts: u64,
+    /// Images, at most: the first N of the 9,000 for results that all members get right
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    examples: usize,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    data: DataDir,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+const EXAMPLES: &str = "Examples:
+  cldl eval transfer runs/cldl-3-4-4-* --attacks pgd --eps 0.1
+  cldl eval transfer runs/plain --attacks pgd --csv";
+
+impl Args {
+    pub(crate) fn run(self) -> Result<()> {
+        let device = self.compute.start()?;
+        let run = Loaded::read(&self.run, &device)?;
+        let dataset = run.dataset();
+        let test = models::test_images(dataset, &self.data.dirs())?;
+        let members = &run.inner.ensemble.members;
+        // A member's outcomes are named by its run and its number.
+        let digests: Vec<String> =
+            (0..members.len()).map(|i| format!("{}#{i}", run.inner.digest)).collect();
+        let names: Vec<String> = (0..members.len()).map(|i| format!("member {i}")).collect();
+        let members: Vec<Model<'_>> = members
+            .iter()
+            .zip(names.iter().zip(&digests))
+            .map(|(member, (name, digest))| Model { name, digest, classifier: member })
+            .collect();
+        let ensemble = run.model();
+
+        let mut watch = Watch::start()?;
+        let see = &mut |progress: &_| watch.see(progress);
+        let examples = agreed_examples(&test, &members, self.examples, &device, see)
+            .map_err(models::classify)?;
+        let store = Store::new(&self.attack.store);
+        let bench = Bench { examples: &examples, store: &store, device, batch_size: BATCH_SIZE };
+        let attacks = self.attack.attacks(dataset);
+        let sets = self.attack.sets(cldl_eval::Protocol::WHITEBOX.losses, self.restarts);
+        let targets: Vec<Model<'_>> = members.iter().copied().chain([ensemble]).collect();
+        bench.blackbox(&targets, &members, &attacks, &sets, see).map_err(models::classify)?;
+        watch.end();
+
+        let keys: Vec<_> = members.iter().map(|member| bench.key(member.digest)).collect();
+        let whole = bench.key(ensemble.digest);
+        let matrices = attacks.iter().map(|attack| {
+            TransferMatrix::query(&store, &keys, &whole, &sets, *attack)?
+                .context("the store has lost what was just computed")
+        });
+        let matrices = matrices.collect::<Result<Vec<_>>>()?;
+        let value = json!({
+            "run": run.name,
+            "digest": run.inner.digest,
+            "examples": examples.len(),
+            "losses": sets.losses,
+            "restarts": self.restarts,
+            "steps": sets.steps,
+            "matrices": matrices,
+        });
+        let notes = format!(
+            "percentage of {} images, right for all members before, that are wrong after; {} restarts \
+             of pgd\n{}",
+            examples.len(),
+            self.restarts,
+            summary(&matrices)
+        );
+        self.output.print(&value, &grid(&matrices, &names), notes.trim_end())
+    }
+}
+
+fn grid(matrices: &[TransferMatrix], names: &[String]) -> Grid {
+    let mut head: Vec<String> = ["attack", "eps", "crafted on"].map(str::to_owned).to_vec();
+    head.extend(names.iter().cloned());
+    head.push("ensemble".to_owned());
+    let mut rows = Vec::new();
+    for matrix in matrices {
+        for (name, (row, ensemble)) in names.iter().zip(matrix.members.iter().zip(&matrix.ensemble))
+        {
+            let mut cells = vec![matrix.attack.to_string(), matrix.eps.to_string(), name.clone()];
+            cells.extend(row.iter().chain([ensemble]).map(|value| percent(Some(*value))));
+            rows.push(cells);
+        }
+    }
+    Grid { head, rows }
+}
+
+fn summary(matrices: &[TransferMatrix]) -> String {
+    let line = |attack: AttackKind, eps: f64, mean: f64| {
+        format!("{attack} eps {eps}: {mean:.2} % from member to member on average\n")
+    };
+    let means = matrices.iter().filter_map(|m| Some(line(m.attack, m.eps, m.mean_transfer()?)));
+    means.collect()
+}
