@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use cldl_attacks::{AttackKind, AttackLoss};
+use cldl_core::files;
 use cldl_eval::{AdversarialSet, AttackSpec, Examples, Score};
 use serde_json::json;
 
@@ -58,6 +59,9 @@ const EXAMPLES: &str = "Examples:
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
         let device = self.compute.start()?;
+        if let Some(out) = &self.out {
+            files::check_writable(out)?;
+        }
         let run = Loaded::read(&self.run, &device)?;
         let eps = self.eps.unwrap_or(models::usual_eps(run.dataset())[0]);
         let attack = AttackSpec::new(self.attack, eps, self.loss, self.steps, self.seed)

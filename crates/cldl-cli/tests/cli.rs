@@ -7,6 +7,8 @@ mod bad_input;
 mod determinism;
 #[path = "cli/evaluations.rs"]
 mod evaluations;
+#[path = "cli/methods.rs"]
+mod methods;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
 #[path = "cli/run.rs"]

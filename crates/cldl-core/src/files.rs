@@ -25,6 +25,24 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(&folder).map_err(named)
 }
 
+/// Finds out before long work whether [`write_atomically`] will be able to write `path`. Folders on the way
+/// are made.
+///
+/// # Errors
+/// Whatever the file system says; the message names `path`.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    let named =
+        |e: io::Error| io::Error::new(e.kind(), format!("can't write `{}`: {e}", path.display()));
+    let folder = folder_of(path);
+    std::fs::create_dir_all(&folder).map_err(named)?;
+    // It is gone again at the end of the line.
+    tempfile::Builder::new().prefix(".cldl-").suffix(".tmp").tempfile_in(&folder).map_err(named)?;
+    if path.is_dir() {
+        return Err(named(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    Ok(())
+}
+
 /// Makes renames and removals inside `folder` durable.
 ///
 /// # Errors
@@ -50,7 +68,7 @@ fn public() -> std::fs::Permissions {
 
 #[cfg(test)]
 mod tests {
-    use super::write_atomically;
+    use super::{check_writable, write_atomically};
 
     #[test]
     fn replaces_a_file_and_leaves_no_temporary_one() {
@@ -60,6 +78,17 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_check_tells_what_writing_would() {
+        let folder = tempfile::tempdir().unwrap();
+        check_writable(&folder.path().join("new/file")).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path().join("new")).unwrap().count(), 0);
+        let error = check_writable(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("directory"), "{error}");
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        assert!(check_writable(&folder.path().join("file/below")).is_err());
     }
 
     #[test]

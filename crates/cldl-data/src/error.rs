@@ -29,14 +29,14 @@ pub enum DataError {
         places: String,
     },
     /// The operating system refuses to read or write.
-    #[error("can't {what} `{}`: {source}", path.display())]
+    #[error("can't {what} `{}`: {reason}", path.display())]
     Io {
         /// What was tried, as in `read`.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's answer.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file is not what its format says, or is damaged.
     #[error(

@@ -171,5 +171,5 @@ pub(crate) fn checksum(file: &mut File) -> io::Result<String> {
 
 /// Names what failed and where.
 pub(crate) fn local(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataError {
-    move |source| DataError::Io { what, path: path.to_path_buf(), source }
+    move |reason| DataError::Io { what, path: path.to_path_buf(), reason }
 }

@@ -75,7 +75,7 @@ fn read_file(name: DatasetName, file: &Content, path: PathBuf) -> Result<Source,
     let bytes = match unpack(&path, file.bytes) {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(what)) => return Err(DataError::Malformed { name, path, what }),
-        Err(source) => return Err(DataError::Io { what: "read", path, source }),
+        Err(reason) => return Err(DataError::Io { what: "read", path, reason }),
     };
     let sha256 = sha256(&bytes);
     let published = file.is_published(&bytes, &sha256);
@@ -104,7 +104,7 @@ fn read_archive(
             return failed(&|| DataError::Io {
                 what: "read",
                 path: path.to_path_buf(),
-                source: io::Error::new(e.kind(), e.to_string()),
+                reason: io::Error::new(e.kind(), e.to_string()),
             });
         }
     };

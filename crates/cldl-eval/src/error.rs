@@ -19,12 +19,12 @@ pub enum EvalError {
         what: String,
     },
     /// The operating system refuses to read.
-    #[error("can't read `{}`: {source}", path.display())]
+    #[error("can't read `{}`: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// The system's answer.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The operating system refuses to write; the message names the file.
     #[error(transparent)]

@@ -69,7 +69,7 @@ impl Store {
                 Err(what) => Err(EvalError::Damaged { path, what }),
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(EvalError::Read { path, source }),
+            Err(reason) => Err(EvalError::Read { path, reason }),
         }
     }
 

@@ -166,3 +166,14 @@ fn can_write_everywhere(sandbox: &Sandbox) -> bool {
     fs::write(locked.join("probe"), b"")
         .is_ok_and(|()| fs::remove_file(locked.join("probe")).is_ok())
 }
+
+#[test]
+fn an_attack_that_could_not_be_kept_is_not_made() {
+    let sandbox = Sandbox::new();
+    sandbox.baseline("run", 1);
+    fs::write(sandbox.path("file"), b"").unwrap();
+    let start = std::time::Instant::now();
+    let ran = sandbox.run("attack run --steps 1000000 --out file/adv.safetensors");
+    fails(&ran, 1, &["can't write `file/adv.safetensors`"]);
+    assert!(start.elapsed().as_secs() < 60, "it attacked first");
+}

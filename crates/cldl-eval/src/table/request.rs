@@ -97,7 +97,7 @@ impl Request {
     /// If the file can't be read, is no request, or a column has not one run for each seed.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
         let bytes = std::fs::read(path)
-            .map_err(|source| EvalError::Read { path: path.to_path_buf(), source })?;
+            .map_err(|reason| EvalError::Read { path: path.to_path_buf(), reason })?;
         let bad = |why: String| {
             EvalError::Argument(format!("`{}` is no request for a table: {why}", path.display()))
         };
