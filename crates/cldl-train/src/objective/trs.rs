@@ -11,11 +11,7 @@ use super::second_order::{Part, cross_entropies, member_cross_entropy};
 use super::{Objective, Step, Terms, scalar, sum};
 use crate::Variant;
 
-/// Whose gradients the terms are of, in either variant: the batch's mean loss.
-const GRADIENTS: Variant = Variant::Official;
-
-/// `Σᵢ CEᵢ + α mean_{i<j} |cos(gᵢ, gⱼ)| + β mean_i 2‖gᵢ‖²` with gᵢ = ∇ₓCEᵢ of the batch's mean loss: so do
-/// both published codes, and the weights belong to that.
+/// `Σᵢ CEᵢ + α mean_{i<j} |cos(gᵢ, gⱼ)| + β mean_i 2‖gᵢ‖²` with gᵢ = ∇ₓCEᵢ.
 ///
 /// With an inner maximization, half of the smoothness is taken where the gradients are largest nearby.
 /// The authors of the CLDL paper published the form without it ("Cos-l2"), with the mean of the CEᵢ.
@@ -47,13 +43,13 @@ impl Objective for Trs {
             Variant::Official => CosineFloor::Product,
         };
         let share = if self.inner.is_some() { 0.5 } else { 1.0 };
-        let mut terms = cross_entropies(members, step.images, &one_hot, GRADIENTS, |g| {
+        let mut terms = cross_entropies(members, step.images, &one_hot, self.variant, |g| {
             let cos = gradient_alignment(g, floor)?.mean_all()?;
             Ok(vec![Part { name: "cos", weight: self.alpha, value: cos }, self.smooth(g, share)?])
         })?;
         if let Some(inner) = &self.inner {
             let steepest = inner.steepest(members, step, &one_hot)?;
-            let nearby = cross_entropies(members, &steepest, &one_hot, GRADIENTS, |g| {
+            let nearby = cross_entropies(members, &steepest, &one_hot, self.variant, |g| {
                 Ok(vec![self.smooth(g, share)?])
             })?;
             terms.tangent = (terms.tangent + nearby.tangent)?;
