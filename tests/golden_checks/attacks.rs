@@ -56,7 +56,7 @@ pub(crate) fn distillation(case: &Case) -> Result<()> {
     let ensemble = case.ensemble()?;
     let Distilled { layer, eps, step_size, steps, .. } = *expected;
     let how = Distillation { eps, step_size, steps };
-    for (i, (member, summary)) in ensemble.members.iter().zip(&expected.distilled).enumerate() {
+    for (i, (member, summary)) in ensemble.members.iter().zip(&expected.images).enumerate() {
         let distilled = distill(member, &source, &target, layer, &how, Mode::Eval)?;
         case.attacked_agrees(&distilled, summary, &format!("distilled{i}"), eps, UNDECIDED)?;
     }

@@ -67,7 +67,8 @@ pub(crate) struct Distilled {
     pub(crate) eps: f64,
     pub(crate) step_size: f64,
     pub(crate) steps: usize,
-    pub(crate) distilled: Vec<Summary>,
+    #[serde(rename = "distilled")]
+    pub(crate) images: Vec<Summary>,
 }
 
 #[derive(Debug, Deserialize)]

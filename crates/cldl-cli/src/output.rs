@@ -1,7 +1,5 @@
 //! How a result is printed: as a table for people, as JSON or CSV for machines.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -46,7 +44,7 @@ impl Grid {
         for row in &self.rows {
             writer.write_record(row)?;
         }
-        Ok(writer.into_inner().map_err(|e| e.into_error())?.flush()?)
+        Ok(writer.flush()?)
     }
 }
 

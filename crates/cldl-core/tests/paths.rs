@@ -1,5 +1,6 @@
 //! The two paths of every op agree: our CPU kernels, and candle's own ops, which GPUs take. Values and
 //! all gradients, of numbers and of dual numbers, on every shape of both networks and on odd ones.
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps, its helpers too")]
 
 use candle::{Device, Result, Tensor, Var};
 use cldl_core::{Dual, Geometry, Stream, Value, with_candle_ops};
@@ -120,7 +121,7 @@ impl Op for Pool {
 fn conv(x: [usize; 4], out: usize, kernel: usize, stride: usize, padding: usize, bias: bool) {
     let weight = [out, x[3], kernel, kernel];
     let params: [(&[usize], f32); 2] = [(&weight, 0.0), (&[out], 0.0)];
-    agree(&Conv(Geometry { stride, padding }), &x, &params[..1 + usize::from(bias)]);
+    agree(&Conv(Geometry { stride, padding }), &x, &params[..=usize::from(bias)]);
 }
 
 #[test]

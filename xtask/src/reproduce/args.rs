@@ -21,6 +21,7 @@ scales and the paper's numbers are in xtask/experiments/.";
 /// Arguments of `cargo xtask reproduce`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// The paper's table, 1 to 7
     #[arg(long, required_unless_present = "all", conflicts_with = "all",
