@@ -33,11 +33,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "The method")]
     gamma: Option<f64>,
     /// CLDL: weight of soft label diversity, Eq. 11 [default: the paper's best]. ADP: of the entropy
-    /// [2]. GAL: of the gradients' coherence [0.5]. TRS: of their similarity [40, official 10]
+    /// (2). GAL: of the gradients' coherence (0.5). TRS: of their similarity (40, official 10)
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "The method")]
     alpha: Option<f64>,
     /// CLDL: weight of gradient diversity, Eq. 11 [default: the paper's best]. ADP: of the members'
-    /// diversity [0.5]. TRS: of smoothness [2.5, official 10]
+    /// diversity (0.5). TRS: of smoothness (2.5, official 10)
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "The method")]
     beta: Option<f64>,
     /// Baseline: share of the label that is spread evenly over all classes [default: 0]
