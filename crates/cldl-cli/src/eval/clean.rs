@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "Examples:
   cldl eval clean runs/plain
-  cldl eval clean runs/* --csv
+  cldl eval clean runs/cldl-* runs/plain --csv
   cldl eval clean runs/plain --examples 1000 --json";
 
 impl Args {
