@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use cldl_attacks::{AttackKind, AttackLoss};
 use cldl_core::files;
-use cldl_eval::{AdversarialSet, AttackSpec, Examples, Score};
+use cldl_eval::{AdversarialSet, AttackSpec, Score};
 use serde_json::json;
 
 use crate::common::{self, Compute, DataDir};
-use crate::models::{self, BATCH_SIZE, Loaded, Watch};
+use crate::models::{self, BATCH_SIZE, Loaded, Part, Watch};
 
 /// Attack a model that the attacker knows, and keep the adversarial images.
 ///
@@ -34,9 +34,10 @@ pub(crate) struct Args {
     /// Loss that is maximized: `ce`, `cw` or `cw-official`
     #[arg(long, value_name = "NAME", default_value = "ce")]
     loss: AttackLoss,
-    /// Test images to attack: the first N of the 9,000 that are not for tuning
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    examples: usize,
+    /// Test images to attack: the first N of those that are not for tuning [default: 1000, or all if
+    /// there are fewer]
+    #[arg(long, value_name = "N")]
+    examples: Option<usize>,
     /// Names the random start of PGD
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -63,11 +64,11 @@ impl Args {
             files::check_writable(out)?;
         }
         let run = Loaded::read(&self.run, &device)?;
-        let eps = self.eps.unwrap_or(models::usual_eps(run.dataset())[0]);
+        let eps = self.eps.unwrap_or(models::usual_eps(&run.dataset())[0]);
         let attack = AttackSpec::new(self.attack, eps, self.loss, self.steps, self.seed)
             .map_err(models::classify)?;
-        let test = models::test_images(run.dataset(), &self.data.dirs())?;
-        let examples = Examples::evaluation(&test, self.examples).map_err(models::classify)?;
+        let test = models::test_images(&run.dataset(), &self.data.dirs())?;
+        let examples = Part::Evaluation.examples(&test, self.examples)?;
         let mut watch = Watch::start()?;
         let see = &mut |progress: &_| watch.see(progress);
         let model = &run.inner.ensemble;
@@ -79,7 +80,7 @@ impl Args {
         let mut value = json!({
             "run": run.name,
             "digest": run.inner.digest,
-            "dataset": test.name,
+            "dataset": test.spec.name(),
             "examples": examples.len(),
             "attack": attack,
             "step_size": attack.linf().step_size,

@@ -13,8 +13,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Check the datasets' files against the published checksums
     Verify(Which),
-    /// Describe the datasets: sizes, classes, mean and deviation of the pixels
-    Info(Which),
+    /// Describe datasets: sizes, classes, mean and deviation of the pixels
+    Info(Info),
 }
 
 /// Download datasets from their published mirrors.
@@ -42,12 +42,40 @@ pub(crate) struct Which {
     data: DataDir,
 }
 
+/// The files of a dataset of your own lie in a folder with a `dataset.toml`.
+#[derive(clap::Args)]
+#[command(after_help = CUSTOM)]
+pub(crate) struct Info {
+    /// `mnist`, `fashion-mnist`, `cifar-10` or a folder [default: mnist and fashion-mnist]
+    #[arg(value_name = "DATASET", default_values = ["mnist", "fashion-mnist"])]
+    datasets: Vec<String>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataDir,
+}
+
+const CUSTOM: &str = "A dataset of your own, letters/dataset.toml:
+  format = \"idx\"                      # or \"cifar-binary\", whose images are 3x32x32
+  classes = [\"alpha\", \"beta\", \"gamma\"]
+  # Left out: idx images are 1x28x28; files are called as MNIST's or CIFAR-10's; mean and std, which
+  # models subtract and divide by, are those of the training images.
+  image_shape = [1, 28, 28]
+  train = [\"train-images\", \"train-labels\"]
+  test = [\"test-images\", \"test-labels\"]
+  mean = [0.17]
+  std = [0.33]
+
+  cldl data info letters
+  cldl train --dataset letters";
+
 impl Command {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::Fetch(args) => args.run(),
             Self::Verify(which) => which.verify(),
-            Self::Info(which) => which.info(),
+            Self::Info(args) => args.run(),
         }
     }
 }
@@ -117,14 +145,17 @@ impl Which {
         }
         Ok(())
     }
+}
 
-    fn info(&self) -> Result<()> {
-        let dirs = self.data.dirs();
+impl Info {
+    fn run(&self) -> Result<()> {
+        let mut dirs = self.data.dirs();
         let mut table =
             table(["dataset", "split", "images", "shape", "of each class", "mean", "std"]);
         let mut rows: Vec<SplitInfo> = Vec::new();
-        for name in self.names() {
-            rows.extend(info(name, &dirs)?);
+        for text in &self.datasets {
+            let dataset = dirs.dataset(text)?;
+            rows.extend(info(dataset, &dirs)?);
         }
         for split in &rows {
             let [channels, height, width] = split.image_shape;
@@ -133,7 +164,7 @@ impl Which {
             };
             let counts: Vec<String> = split.class_counts.iter().map(usize::to_string).collect();
             table.add_row([
-                split.dataset.to_string(),
+                split.dataset.clone(),
                 split.split.to_string(),
                 split.examples.to_string(),
                 format!("{channels}x{height}x{width}"),

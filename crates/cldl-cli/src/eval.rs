@@ -2,6 +2,7 @@
 
 mod blackbox;
 mod clean;
+mod measurement;
 mod options;
 mod report;
 mod transfer;

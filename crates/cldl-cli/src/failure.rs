@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use cldl_data::DataError;
 use cldl_train::TrainError;
 
 /// Prints `error` and returns the status: 2 if the command was used wrongly, 1 otherwise.
@@ -20,6 +21,8 @@ pub(crate) struct Usage(pub(crate) String);
 
 fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(TrainError::Config(_)))
+        cause.is::<Usage>()
+            || matches!(cause.downcast_ref(), Some(TrainError::Config(_)))
+            || matches!(cause.downcast_ref(), Some(DataError::UnknownName { .. }))
     })
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use candle::Device;
-use cldl_data::{DataDirs, Dataset, DatasetName, Split};
-use cldl_eval::{EvalError, Model, Progress};
+use cldl_data::{DataDirs, Dataset, DatasetName, DatasetSpec, Split};
+use cldl_eval::{EvalError, Examples, Model, Progress};
 use cldl_train::{LoadedEnsemble, load_ensemble};
 use indicatif::ProgressBar;
 
@@ -16,6 +16,9 @@ use crate::progress;
 
 /// Examples at a time; results do not depend on it.
 pub(crate) const BATCH_SIZE: usize = 200;
+
+/// Examples that are attacked if the user does not say how many.
+pub(crate) const USUAL_EXAMPLES: usize = 1000;
 
 /// A trained ensemble and the path it was asked for by.
 pub(crate) struct Loaded {
@@ -32,8 +35,8 @@ impl Loaded {
         Model { name: &self.name, digest: &self.inner.digest, classifier: &self.inner.ensemble }
     }
 
-    pub(crate) fn dataset(&self) -> DatasetName {
-        self.inner.config.data.dataset
+    pub(crate) fn dataset(&self) -> DatasetSpec {
+        self.inner.config.data.dataset.clone()
     }
 }
 
@@ -41,7 +44,7 @@ impl Loaded {
 pub(crate) fn read_all(
     paths: &[&[PathBuf]],
     device: &Device,
-) -> Result<(Vec<Loaded>, DatasetName)> {
+) -> Result<(Vec<Loaded>, DatasetSpec)> {
     let paths = paths.iter().copied().flatten();
     let loaded = paths.map(|path| Loaded::read(path, device)).collect::<Result<Vec<_>>>()?;
     let dataset = loaded.first().context("no run is given")?.dataset();
@@ -58,8 +61,31 @@ pub(crate) fn read_all(
     }
 }
 
-pub(crate) fn test_images(name: DatasetName, dirs: &DataDirs) -> Result<Dataset> {
-    Ok(Dataset::load(name, Split::Test, dirs)?)
+pub(crate) fn test_images(spec: &DatasetSpec, dirs: &DataDirs) -> Result<Dataset> {
+    Ok(Dataset::load(spec, Split::Test, dirs)?)
+}
+
+/// A part of the test images.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    /// Those that results are for: 9,000 of 10,000.
+    Evaluation,
+    /// Those to choose hyper-parameters on.
+    Tuning,
+}
+
+impl Part {
+    /// The first `n` images of this part of `test`, or as many as is usual.
+    pub(crate) fn examples(self, test: &Dataset, n: Option<usize>) -> Result<Examples<'_>> {
+        let tuning = test.len() / 10;
+        let examples = match self {
+            Self::Evaluation => {
+                Examples::evaluation(test, n.unwrap_or(USUAL_EXAMPLES.min(test.len() - tuning)))
+            }
+            Self::Tuning => Examples::tuning(test, n.unwrap_or(USUAL_EXAMPLES.min(tuning))),
+        };
+        examples.map_err(classify)
+    }
 }
 
 /// A radius in [0, 1], from a flag.
@@ -69,8 +95,8 @@ pub(crate) fn eps(text: &str) -> Result<f64, String> {
 }
 
 /// The radii of the paper's tables.
-pub(crate) fn usual_eps(dataset: DatasetName) -> [f64; 4] {
-    match dataset {
+pub(crate) fn usual_eps(dataset: &DatasetSpec) -> [f64; 4] {
+    match dataset.like() {
         DatasetName::Mnist => [0.1, 0.15, 0.2, 0.25],
         DatasetName::FashionMnist => [0.08, 0.1, 0.15, 0.2],
         DatasetName::Cifar10 => [0.01, 0.02, 0.03, 0.04],

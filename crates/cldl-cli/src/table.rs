@@ -47,7 +47,7 @@ impl Args {
             .dataset
             .parse()
             .map_err(|e| Usage(format!("{}: {e}", self.request.display())))?;
-        let test = models::test_images(dataset, &self.data.dirs())?;
+        let test = models::test_images(&dataset.into(), &self.data.dirs())?;
         let examples = Examples::evaluation(&test, request.examples).map_err(models::classify)?;
         let store = Store::new(&self.store);
         let answers = Answers::new(&request, &store, &examples).map_err(models::classify)?;

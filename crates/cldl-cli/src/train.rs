@@ -71,11 +71,14 @@ impl Args {
     pub(crate) fn run(self) -> Result<()> {
         let device = self.compute.start()?;
         let options = self.options()?;
-        // Options first: a wrong one should not wait for the data.
+        let mut dirs = self.data.dirs();
+        let dataset = dirs.dataset(options.dataset())?;
+        let options = options.on(&dataset);
+        // A wrong option should not wait for the data.
         options.method()?;
-        let data = Dataset::load(options.dataset(), Split::Train, &self.data.dirs())?;
-        let init = options.init.as_deref().map(|path| load_ensemble(path, &device)).transpose()?;
-        let config = options.resolve(&data, init.as_ref())?;
+        let data = Dataset::load(&dataset, Split::Train, &dirs)?;
+        let init = options.init().map(|path| load_ensemble(path, &device)).transpose()?;
+        let config = options.config(&data, init.as_ref())?;
         let dir = self.out.clone().unwrap_or_else(|| self.runs.join(config.run_name()));
         let run = Run::at(dir);
         let state = run.state(&config)?;

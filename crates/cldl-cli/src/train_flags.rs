@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use cldl_data::DatasetName;
 use cldl_models::Arch;
 use cldl_train::Variant;
 use serde::Serialize;
@@ -13,10 +12,12 @@ pub(crate) struct Flags {
     /// Training method, see below [default: cldl]
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
     method: Option<String>,
-    /// Dataset: `mnist`, `fashion-mnist` or `cifar-10` [default: mnist]
+    /// Dataset: `mnist`, `fashion-mnist`, `cifar-10`, or a folder of your own with a `dataset.toml`
+    /// [default: mnist]
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
-    dataset: Option<DatasetName>,
-    /// Architecture of the members: `lenet5` or `resnet20` [default: the dataset's]
+    dataset: Option<String>,
+    /// Architecture of the members: `lenet5` (28x28 gray) or `resnet20` (32x32 RGB) [default: the one
+    /// that fits the dataset]
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
     arch: Option<Arch>,
     /// Number of members [default: 3]

@@ -3,6 +3,8 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/custom.rs"]
+mod custom;
 #[path = "cli/determinism.rs"]
 mod determinism;
 #[path = "cli/evaluations.rs"]

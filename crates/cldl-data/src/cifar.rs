@@ -1,6 +1,8 @@
 //! CIFAR-10's binary version: records of a label byte, then 1024 red, 1024 green and 1024 blue
 //! bytes, each row by row from the top. That is CHW order already: an image is copied as it is.
 
+/// Channels, height and width of an image.
+pub(crate) const SHAPE: [usize; 3] = [3, 32, 32];
 /// Bytes of an image: 3 channels of 32 rows of 32 pixels.
 pub(crate) const PIXELS: usize = 3 * 32 * 32;
 /// Bytes of a record.

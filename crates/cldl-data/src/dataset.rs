@@ -4,13 +4,13 @@ use candle::{Device, Tensor};
 
 use crate::manifest::sha256;
 use crate::source::read_split;
-use crate::{DataDirs, DataError, DatasetName, EpochAugmentation, Split, cifar, idx};
+use crate::{DataDirs, DataError, DatasetName, DatasetSpec, EpochAugmentation, Split, cifar, idx};
 
 /// Images and labels in memory.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// Which data set.
-    pub name: DatasetName,
+    pub spec: DatasetSpec,
     /// Which split of it.
     pub split: Split,
     /// The pixels, 0 to 255: example by example, in each channel by channel, row by row.
@@ -38,11 +38,28 @@ pub struct Batch {
 }
 
 impl Dataset {
-    /// Reads a split and checks it against the published checksums.
+    /// Reads a split; a published one is checked against its checksums.
     ///
     /// # Errors
-    /// If a file is not found, not readable, malformed, or not the published one.
-    pub fn load(name: DatasetName, split: Split, dirs: &DataDirs) -> Result<Self, DataError> {
+    /// If a file is not found, not readable, malformed, or not the published one; for a custom data
+    /// set also if it has other classes than `spec`.
+    pub fn load(
+        spec: impl Into<DatasetSpec>,
+        split: Split,
+        dirs: &DataDirs,
+    ) -> Result<Self, DataError> {
+        let spec = spec.into();
+        match &spec {
+            DatasetSpec::Published(name) => Self::load_published(*name, split, dirs),
+            DatasetSpec::Custom(custom) => {
+                let folder = dirs.custom(&custom.name)?;
+                folder.check_against(custom)?;
+                folder.load(spec, split)
+            }
+        }
+    }
+
+    fn load_published(name: DatasetName, split: Split, dirs: &DataDirs) -> Result<Self, DataError> {
         let [_, height, width] = name.image_shape();
         let n = name.n_examples(split);
         let (mut images, mut labels) = (Vec::new(), Vec::new());
@@ -66,32 +83,32 @@ impl Dataset {
             tracing::debug!(path = %source.path.display(), sha256 = %source.sha256, "read");
             checksums.push_str(&source.sha256);
         }
-        Self::checked(name, split, images, labels, |_, _| sha256(checksums.as_bytes()))
+        Self::checked(name.into(), split, images, labels, |_, _| sha256(checksums.as_bytes()))
     }
 
-    /// A data set of images that are in memory already, of the shape that `name` has.
+    /// A data set of images that are in memory already, of the shape that `spec` has.
     ///
     /// # Errors
     /// If the lengths do not fit each other, or a label is out of range.
     pub fn new(
-        name: DatasetName,
+        spec: impl Into<DatasetSpec>,
         split: Split,
         images: Vec<u8>,
         labels: Vec<u8>,
     ) -> Result<Self, DataError> {
-        Self::checked(name, split, images, labels, |images, labels| {
+        Self::checked(spec.into(), split, images, labels, |images, labels| {
             sha256(&[images, labels].concat())
         })
     }
 
-    fn checked(
-        name: DatasetName,
+    pub(crate) fn checked(
+        spec: DatasetSpec,
         split: Split,
         images: Vec<u8>,
         labels: Vec<u8>,
         digest: impl FnOnce(&[u8], &[u8]) -> String,
     ) -> Result<Self, DataError> {
-        let (image_shape, n_classes) = (name.image_shape(), name.n_classes());
+        let (image_shape, n_classes) = (spec.image_shape(), spec.n_classes());
         let expected = labels.len() * image_shape.iter().product::<usize>();
         if images.len() != expected {
             return Err(DataError::Argument(format!(
@@ -104,11 +121,11 @@ impl Dataset {
             labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= n_classes)
         {
             return Err(DataError::Argument(format!(
-                "the label of example {i} of `{name}` is {label}, expected less than {n_classes}"
+                "the label of example {i} of `{spec}` is {label}, expected less than {n_classes}"
             )));
         }
         let sha256 = digest(&images, &labels);
-        Ok(Self { name, split, images, labels, image_shape, n_classes, sha256 })
+        Ok(Self { spec, split, images, labels, image_shape, n_classes, sha256 })
     }
 
     /// The number of examples.
@@ -147,6 +164,7 @@ impl Dataset {
         Ok(Self {
             images: indices.iter().flat_map(|i| self.image(*i)).copied().collect(),
             labels: indices.iter().map(|i| self.labels[*i]).collect(),
+            spec: self.spec.clone(),
             sha256: self.sha256.clone(),
             ..*self
         })
@@ -191,7 +209,7 @@ impl Dataset {
             None => Ok(()),
             Some(i) => Err(DataError::Argument(format!(
                 "example {i} is out of range: `{}` {} has {} examples here",
-                self.name,
+                self.spec,
                 self.split,
                 self.len()
             ))),

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::custom::{CustomFolder, DESCRIPTION};
 use crate::manifest::manifest;
-use crate::{DataError, DatasetName};
+use crate::{DataError, DatasetName, DatasetSpec};
 
 /// Endings of a packed file, after the plain name itself.
 const ENDINGS: [&str; 3] = ["", ".gz", ".xz"];
@@ -52,15 +53,54 @@ impl DataDirs {
         self.0
             .iter()
             .flat_map(|dir| folders.iter().map(move |folder| dir.join(folder)))
-            .flat_map(|folder| ENDINGS.map(|ending| folder.join(format!("{file}{ending}"))))
-            .find(|path| path.is_file())
+            .find_map(|folder| find_in(&folder, file))
+    }
+
+    /// The data set that `text` names: a published one, a folder with a `dataset.toml` in one of these
+    /// folders, or a path of such a folder, whose parent becomes the first of these.
+    ///
+    /// # Errors
+    /// If there is none, or its `dataset.toml` makes no sense.
+    pub fn dataset(&mut self, text: &str) -> Result<DatasetSpec, DataError> {
+        if let Ok(name) = text.parse::<DatasetName>() {
+            return Ok(name.into());
+        }
+        match self.custom(text) {
+            Err(DataError::NoFolder { .. }) => {}
+            found => return found?.spec(),
+        }
+        let folder = Path::new(text);
+        if !folder.join(DESCRIPTION).is_file() {
+            return Err(DataError::UnknownName { found: text.to_owned() });
+        }
+        let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        self.0.splice(..0, whole.parent().map(Path::to_path_buf));
+        CustomFolder::open(folder)?.spec()
+    }
+
+    /// The folder of the custom data set `name`.
+    pub(crate) fn custom(&self, name: &str) -> Result<CustomFolder, DataError> {
+        let folders = self.0.iter().map(|dir| dir.join(name));
+        match folders.into_iter().find(|folder| folder.join(DESCRIPTION).is_file()) {
+            Some(folder) => CustomFolder::open(&folder),
+            None => Err(DataError::NoFolder { name: name.to_owned(), places: self.places() }),
+        }
     }
 
     pub(crate) fn not_found(&self, name: DatasetName, file: &str) -> DataError {
-        let places: Vec<String> = self.0.iter().map(|dir| format!("`{}`", dir.display())).collect();
-        let places = if places.is_empty() { "no folder".to_owned() } else { places.join(", ") };
-        DataError::NotFound { name, file: file.to_owned(), places }
+        DataError::NotFound { name, file: file.to_owned(), places: self.places() }
     }
+
+    fn places(&self) -> String {
+        let places: Vec<String> = self.0.iter().map(|dir| format!("`{}`", dir.display())).collect();
+        if places.is_empty() { "no folder".to_owned() } else { places.join(", ") }
+    }
+}
+
+/// The file in `folder` that is called `file`, plain or packed.
+pub(crate) fn find_in(folder: &Path, file: &str) -> Option<PathBuf> {
+    let paths = ENDINGS.map(|ending| folder.join(format!("{file}{ending}")));
+    paths.into_iter().find(|path| path.is_file())
 }
 
 /// Where `cldl data fetch` puts data sets: `data_dir` (the flag `--data-dir`), else

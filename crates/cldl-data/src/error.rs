@@ -10,7 +10,10 @@ use crate::DatasetName;
 #[non_exhaustive]
 pub enum DataError {
     /// The name is not that of a known data set.
-    #[error("unknown data set `{found}`: expected `mnist`, `fashion-mnist` or `cifar-10`")]
+    #[error(
+        "unknown data set `{found}`: expected `mnist`, `fashion-mnist`, `cifar-10` or a folder with a \
+         `dataset.toml`"
+    )]
     UnknownName {
         /// The text that should have been a name.
         found: String,
@@ -27,6 +30,25 @@ pub enum DataError {
         file: String,
         /// The folders looked at.
         places: String,
+    },
+    /// No data directory holds the custom data set.
+    #[error(
+        "`{name}/dataset.toml` not found in {places}; name the folder that holds `{name}/` by \
+         `--data-dir` or `CLDL_DATA_DIR`"
+    )]
+    NoFolder {
+        /// The data set.
+        name: String,
+        /// The folders looked at.
+        places: String,
+    },
+    /// A file of a custom data set is missing or not what it should be.
+    #[error("`{}`: {what}", path.display())]
+    Custom {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
     },
     /// The operating system refuses to read or write.
     #[error("can't {what} `{}`: {reason}", path.display())]

@@ -1,18 +1,14 @@
-//! The published hold-out split of the 10,000 test images: 1,000 to tune on, 9,000 to report on.
+//! The hold-out split of the test images: a tenth to tune on, the others to report on.
 //!
-//! It is what `random.seed(0); random.sample(range(10000), 10000)` gives in CPython, cut after the
-//! first 1,000: the Mersenne Twister MT19937, seeded by an array of one word.
+//! Of 10,000 test images it is the published one: what `random.seed(0); random.sample(range(10000),
+//! 10000)` gives in CPython, cut after the first 1,000. The generator is the Mersenne Twister MT19937,
+//! seeded by an array of one word.
 
-/// Images of the test split in all.
-const TEST: usize = 10_000;
-/// Images to tune on.
-const TUNING: usize = 1_000;
-
-/// The positions in the test split of the tuning set (1,000) and of the evaluation set (9,000), in
-/// the published order.
-pub fn holdout_split() -> (Vec<usize>, Vec<usize>) {
-    let mut tuning = sample_all(TEST, &mut MersenneTwister::new(&[0]));
-    let evaluation = tuning.split_off(TUNING);
+/// The positions among `n` test images of the tuning set (a tenth) and of the evaluation set, in the
+/// published order.
+pub fn holdout_split(n: usize) -> (Vec<usize>, Vec<usize>) {
+    let mut tuning = sample_all(n, &mut MersenneTwister::new(&[0]));
+    let evaluation = tuning.split_off(n / 10);
     (tuning, evaluation)
 }
 
@@ -117,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_split_equals_cpython() {
-        let (tuning, evaluation) = holdout_split();
+        let (tuning, evaluation) = holdout_split(10_000);
         assert_eq!((tuning.len(), evaluation.len()), (1_000, 9_000));
         assert_eq!(tuning[..10], [6311, 6890, 663, 4242, 8376, 7961, 6634, 4969, 7808, 5866]);
         assert_eq!(evaluation[..5], [9080, 2671, 8105, 7879, 8946]);
@@ -128,6 +124,6 @@ mod tests {
         assert_eq!(digest, 1_825_330_268_163_875_434);
         let mut all = [tuning, evaluation].concat();
         all.sort_unstable();
-        assert_eq!(all, (0..TEST).collect::<Vec<_>>());
+        assert_eq!(all, (0..10_000).collect::<Vec<_>>());
     }
 }

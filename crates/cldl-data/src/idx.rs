@@ -1,37 +1,35 @@
 //! The IDX format of MNIST and Fashion-MNIST: a magic number, the dimensions, the bytes.
 //!
-//! Every number is big-endian. The reader is told which dimensions to expect and takes nothing
-//! else: a header is never believed, so it cannot make the reader allocate.
+//! Every number is big-endian. The reader is told which shape examples have and takes nothing else;
+//! of the published files their number too. A header alone never makes the reader allocate.
 
 /// Element type "unsigned byte" in the third byte of the magic number.
 const UNSIGNED_BYTE: u8 = 8;
+
+/// Bytes before the elements of an array with so many dimensions.
+pub(crate) fn header_length(dimensions: usize) -> usize {
+    4 + 4 * dimensions
+}
+
+/// The number of examples that `header` announces, whose shape must be `shape`.
+///
+/// # Errors
+/// What is wrong with the header: its length, magic number or dimensions.
+pub(crate) fn examples(header: &[u8], shape: &[usize]) -> Result<usize, String> {
+    let dimensions = dimensions(header, 1 + shape.len())?;
+    match dimensions.split_first() {
+        Some((examples, found)) if found == shape => Ok(*examples),
+        _ => Err(format!("the dimensions are {dimensions:?}, expected any number of {shape:?}")),
+    }
+}
 
 /// The elements of the IDX file `bytes`, whose dimensions must be `expected`.
 ///
 /// # Errors
 /// What is wrong with the file: its magic number, dimensions or length.
 pub(crate) fn parse(mut bytes: Vec<u8>, expected: &[usize]) -> Result<Vec<u8>, String> {
-    let header = 4 + 4 * expected.len();
-    let magic = [0, 0, UNSIGNED_BYTE, expected.len() as u8];
-    let Some(found) = bytes.first_chunk::<4>() else {
-        return Err(format!("{} bytes are too few for an IDX file", bytes.len()));
-    };
-    if *found != magic {
-        return Err(format!(
-            "the magic number is 0x{:08x}, expected 0x{:08x}",
-            u32::from_be_bytes(*found),
-            u32::from_be_bytes(magic)
-        ));
-    }
-    let Some(dimensions) = bytes.get(4..header) else {
-        return Err("the file ends within its header".to_owned());
-    };
-    let dimensions: Vec<usize> = dimensions
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|dimension| u32::from_be_bytes(*dimension) as usize)
-        .collect();
+    let header = header_length(expected.len());
+    let dimensions = dimensions(&bytes, expected.len())?;
     if dimensions != expected {
         return Err(format!("the dimensions are {dimensions:?}, expected {expected:?}"));
     }
@@ -44,6 +42,26 @@ pub(crate) fn parse(mut bytes: Vec<u8>, expected: &[usize]) -> Result<Vec<u8>, S
     }
     bytes.drain(..header);
     Ok(bytes)
+}
+
+/// The `count` dimensions in the header at the start of `bytes`.
+fn dimensions(bytes: &[u8], count: usize) -> Result<Vec<usize>, String> {
+    let magic = [0, 0, UNSIGNED_BYTE, count as u8];
+    let Some(found) = bytes.first_chunk::<4>() else {
+        return Err(format!("{} bytes are too few for an IDX file", bytes.len()));
+    };
+    if *found != magic {
+        return Err(format!(
+            "the magic number is 0x{:08x}, expected 0x{:08x}",
+            u32::from_be_bytes(*found),
+            u32::from_be_bytes(magic)
+        ));
+    }
+    let Some(dimensions) = bytes.get(4..header_length(count)) else {
+        return Err("the file ends within its header".to_owned());
+    };
+    let numbers = dimensions.as_chunks::<4>().0.iter();
+    Ok(numbers.map(|number| u32::from_be_bytes(*number) as usize).collect())
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use crate::{DataDirs, DataError, Dataset, DatasetName, Split};
+use crate::{DataDirs, DataError, Dataset, DatasetSpec, Split};
 
 /// What is in one split.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SplitInfo {
     /// The data set.
-    pub dataset: DatasetName,
+    pub dataset: String,
     /// The split.
     pub split: Split,
     /// The number of examples.
@@ -25,12 +25,13 @@ pub struct SplitInfo {
     pub sha256: String,
 }
 
-/// Reads, checks and describes both splits of `name`.
+/// Reads, checks and describes both splits of `spec`.
 ///
 /// # Errors
 /// As [`Dataset::load`].
-pub fn info(name: DatasetName, dirs: &DataDirs) -> Result<Vec<SplitInfo>, DataError> {
-    Split::ALL.into_iter().map(|split| Ok(Dataset::load(name, split, dirs)?.info())).collect()
+pub fn info(spec: impl Into<DatasetSpec>, dirs: &DataDirs) -> Result<Vec<SplitInfo>, DataError> {
+    let spec = spec.into();
+    Split::ALL.into_iter().map(|split| Ok(Dataset::load(&spec, split, dirs)?.info())).collect()
 }
 
 impl Dataset {
@@ -49,7 +50,7 @@ impl Dataset {
         }
         let (mean, std) = histograms.iter().map(moments).unzip();
         SplitInfo {
-            dataset: self.name,
+            dataset: self.spec.to_string(),
             split: self.split,
             examples: self.len(),
             image_shape: self.image_shape,
@@ -73,6 +74,7 @@ fn moments(histogram: &[u64; 256]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DatasetName;
 
     #[test]
     fn channels_are_counted_apart() {

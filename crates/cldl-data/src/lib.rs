@@ -20,12 +20,15 @@
 //! ```
 //!
 //! A file is taken only if its content has the published checksum, wherever it was found and however
-//! it is packed; `datasets/manifest.toml` lists files, checksums and mirrors.
+//! it is packed; `datasets/manifest.toml` lists files, checksums and mirrors. A folder of one's own
+//! files in the same formats is a data set too: see [`DataDirs::dataset`].
 
 mod error;
 mod name;
+mod spec;
 
 mod cifar;
+mod custom;
 mod dirs;
 mod idx;
 mod manifest;
@@ -51,4 +54,5 @@ pub use fetch::{FetchOptions, Fetched, Progress, fetch};
 pub use holdout::holdout_split;
 pub use info::{SplitInfo, info};
 pub use name::{DatasetName, Split};
+pub use spec::{CustomSpec, DatasetSpec};
 pub use verify::{FileReport, FileState, verify};

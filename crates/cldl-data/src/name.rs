@@ -169,7 +169,8 @@ mod tests {
         let error = "imagenet".parse::<DatasetName>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown data set `imagenet`: expected `mnist`, `fashion-mnist` or `cifar-10`"
+            "unknown data set `imagenet`: expected `mnist`, `fashion-mnist`, `cifar-10` or a folder with \
+             a `dataset.toml`"
         );
     }
 }

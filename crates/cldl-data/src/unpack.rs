@@ -1,7 +1,7 @@
 //! Files as they are once unpacked: plain, `.gz` or `.xz`, told apart by their first bytes.
 //!
-//! The length of the content is known beforehand, and nothing beyond it is unpacked, so that a small
-//! file that claims or holds gigabytes costs no memory.
+//! The length of the content is known beforehand, or said by its header, and nothing beyond it is
+//! unpacked: a small file that claims gigabytes costs no memory.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,30 +10,70 @@ use std::path::Path;
 use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
 
+use crate::idx;
+
+/// Bytes of content of unknown length that are taken at most: 1.4 million images of CIFAR-10's size.
+const MOST: u64 = 1 << 32;
+
 /// The content of the file at `path`, which must be `length` bytes long.
 ///
 /// # Errors
 /// The inner error is what is wrong with the content: its length or its packing.
 pub(crate) fn unpack(path: &Path, length: usize) -> io::Result<Result<Vec<u8>, String>> {
+    unpack_by(path, |reader| exactly(reader, length))
+}
+
+/// The elements of the IDX file at `path`: as many examples as its header says, of `shape` each.
+///
+/// # Errors
+/// As [`unpack`], or the header is not what `shape` asks for.
+pub(crate) fn unpack_idx(path: &Path, shape: &[usize]) -> io::Result<Result<Vec<u8>, String>> {
+    unpack_by(path, |reader| {
+        let mut header = vec![0; idx::header_length(1 + shape.len())];
+        reader.read_exact(&mut header).map_err(|_| "the file ends within its header".to_owned())?;
+        let examples = idx::examples(&header, shape)?;
+        let length = shape.iter().try_fold(examples, |n, side| n.checked_mul(*side));
+        exactly(reader, length.ok_or("the header promises more than any file holds")?)
+    })
+}
+
+/// The content of the file at `path`, of any length up to [`MOST`].
+///
+/// # Errors
+/// As [`unpack`].
+pub(crate) fn unpack_all(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
+    unpack_by(path, |reader| {
+        let mut content = Vec::new();
+        match reader.take(MOST + 1).read_to_end(&mut content) {
+            Err(e) => Err(format!("damaged after {} bytes of content ({e})", content.len())),
+            Ok(length) if length as u64 > MOST => Err(format!("more than {MOST} bytes of content")),
+            Ok(_) => Ok(content),
+        }
+    })
+}
+
+/// What `read` makes of the unpacked content of the file at `path`; all of it must be read.
+fn unpack_by(
+    path: &Path,
+    read: impl FnOnce(&mut dyn Read) -> Result<Vec<u8>, String>,
+) -> io::Result<Result<Vec<u8>, String>> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     let content = match file.fill_buf()? {
         [0x1f, 0x8b, ..] => {
             let mut packed = GzDecoder::new(file);
-            exactly(&mut packed, length)
-                .and_then(|content| ended(&mut packed.into_inner(), content))
+            read(&mut packed).and_then(|content| ended(&mut packed.into_inner(), content))
         }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
             let mut packed = XzReader::new(file, false);
-            exactly(&mut packed, length)
-                .and_then(|content| ended(&mut packed.into_inner(), content))
+            read(&mut packed).and_then(|content| ended(&mut packed.into_inner(), content))
         }
-        _ => exactly(&mut file, length),
+        _ => read(&mut file),
     };
     Ok(content)
 }
 
 /// All `length` bytes of `reader`, and no more.
-pub(crate) fn exactly(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn exactly(reader: &mut (impl Read + ?Sized), length: usize) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
     // One byte more than wanted tells a longer content; a whole one also has its checks run.
     match reader.take(length as u64 + 1).read_to_end(&mut content) {

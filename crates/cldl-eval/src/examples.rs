@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle::Device;
-use cldl_data::{Batch, Dataset, holdout_split};
+use cldl_data::{Batch, Dataset, DatasetSpec, Split, holdout_split};
 use sha2::{Digest as _, Sha256};
 
 use crate::EvalError;
@@ -37,39 +37,39 @@ impl<'a> Examples<'a> {
         Ok(Self { dataset, indices, digest: hex(&hash.finalize()) })
     }
 
-    /// The first `n` of the 9,000 test images that the published hold-out split reports on. Their
-    /// order there is random, so that the first are as good as any.
+    /// The first `n` of the test images that the hold-out split reports on: 9,000 of the published
+    /// data sets' 10,000. Their order there is random, so that the first are as good as any.
     ///
     /// # Errors
-    /// If `n` is not in 1..=9000, or `test` is not the whole test split.
+    /// If there are fewer than `n`, `n` is 0, or `test` is a part of a published test split.
     pub fn evaluation(test: &'a Dataset, n: usize) -> Result<Self, EvalError> {
-        let (_, evaluation) = holdout_split();
-        Self::first(test, evaluation, n)
+        Self::first(test, n, |(_, evaluation)| evaluation)
     }
 
-    /// The first `n` of the 1,000 test images that the published hold-out split keeps for choosing
-    /// hyper-parameters; no table reports on them.
+    /// The first `n` of the test images that the hold-out split keeps for choosing hyper-parameters:
+    /// 1,000 of the published data sets'. No table reports on them.
     ///
     /// # Errors
-    /// If `n` is not in 1..=1000, or `test` is not the whole test split.
+    /// As [`Self::evaluation`].
     pub fn tuning(test: &'a Dataset, n: usize) -> Result<Self, EvalError> {
-        let (tuning, _) = holdout_split();
-        Self::first(test, tuning, n)
+        Self::first(test, n, |(tuning, _)| tuning)
     }
 
-    /// The first `n` of `indices`, one part of the hold-out split.
-    fn first(test: &'a Dataset, mut indices: Vec<usize>, n: usize) -> Result<Self, EvalError> {
-        let (whole, most) = (10_000, indices.len());
-        if test.len() != whole {
-            return Err(EvalError::Argument(format!(
-                "the hold-out split is one of {whole} test images, found {}",
-                test.len()
-            )));
-        }
+    /// The first `n` of one part of the hold-out split.
+    fn first(
+        test: &'a Dataset,
+        n: usize,
+        part: impl FnOnce((Vec<usize>, Vec<usize>)) -> Vec<usize>,
+    ) -> Result<Self, EvalError> {
+        let split = split(test)?;
+        let (tuning, evaluation) = (split.0.len(), split.1.len());
+        let mut indices = part(split);
+        let most = indices.len();
         if !(1..=most).contains(&n) {
             return Err(EvalError::Argument(format!(
-                "{n} examples asked for: expected 1 to {most} (of the 10,000 test images, 1,000 are for \
-                 tuning and 9,000 for results)"
+                "{n} examples asked for: expected 1 to {most} (of the {} test images, {tuning} are for \
+                 tuning and {evaluation} for results)",
+                test.len()
             )));
         }
         indices.truncate(n);
@@ -122,6 +122,20 @@ impl<'a> Examples<'a> {
             .ok_or_else(|| EvalError::Argument(format!("no examples {range:?}")))?;
         Ok(self.dataset.batch(indices, device)?)
     }
+}
+
+/// The hold-out split of `test`: of a published data set it is one of all its images.
+fn split(test: &Dataset) -> Result<(Vec<usize>, Vec<usize>), EvalError> {
+    if let DatasetSpec::Published(name) = test.spec {
+        let whole = name.n_examples(Split::Test);
+        if test.len() != whole {
+            return Err(EvalError::Argument(format!(
+                "the hold-out split is one of {whole} test images, found {}",
+                test.len()
+            )));
+        }
+    }
+    Ok(holdout_split(test.len()))
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cldl_data::{Augmentation, DatasetName};
+use cldl_data::{Augmentation, DatasetSpec};
 use cldl_models::EnsembleConfig;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -49,7 +49,7 @@ pub struct TrainConfig {
 #[serde(deny_unknown_fields)]
 pub struct TrainData {
     /// The dataset.
-    pub dataset: DatasetName,
+    pub dataset: DatasetSpec,
     /// Number of training images: the first ones of the training split.
     pub examples: usize,
     /// SHA-256 of the training split's files.

@@ -21,6 +21,8 @@ pub struct Cost {
 
 /// Steps that are timed, after one that warms caches and threads up.
 const TIMED: usize = 3;
+/// Seconds after which no further step is timed: a slow step needs neither a warm-up nor repetition.
+const PATIENCE: f64 = 3.0;
 
 /// Measures what `config` costs, on a fresh ensemble; the medians of a few steps.
 ///
@@ -30,6 +32,7 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
     let mut session = Session::new(config, None, device)?;
     let data = Arc::new(data.take(config.batch_size * (TIMED + 1)));
     let (mut training, mut attacking) = (Vec::new(), Vec::new());
+    let begin = Instant::now();
     for batch in epoch_batches(config, &data, 0, &*session.objective, device)? {
         let (batch, partner) = batch?;
         let start = Instant::now();
@@ -40,6 +43,9 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
         let images = Var::from_tensor(&batch.images)?;
         input_gradient(&session.ensemble.logits(&images)?.sum_all()?, &images)?;
         attacking.push(start.elapsed().as_secs_f64() / batch.len() as f64);
+        if begin.elapsed().as_secs_f64() > PATIENCE {
+            break;
+        }
     }
     Ok(Cost { step_seconds: median(&training), attack_seconds: median(&attacking) })
 }

@@ -6,7 +6,7 @@ use cldl_models::Arch;
 
 use crate::{Adversarial, Distillation, InnerMaximization, Method, Variant};
 
-/// What defaults depend on.
+/// What defaults depend on; `dataset` is the published one that a custom one is like.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Defaults {
     pub(crate) dataset: DatasetName,

@@ -13,6 +13,7 @@ mod fit;
 mod method;
 mod objective;
 mod options;
+mod resolve;
 mod run;
 mod schedule;
 
@@ -27,5 +28,6 @@ pub use objective::{
     Adversarial, Distillation, InnerMaximization, Objective, Step, Terms, distill,
 };
 pub use options::TrainOptions;
+pub use resolve::OptionsOn;
 pub use run::{Run, RunState};
 pub use schedule::StepSchedule;

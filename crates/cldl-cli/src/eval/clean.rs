@@ -7,9 +7,9 @@ use cldl_data::Dataset;
 use cldl_eval::{Examples, Score, clean_outcome};
 use serde_json::{Value, json};
 
-use crate::common::{Compute, DataDir};
-use crate::models::{self, BATCH_SIZE, Loaded, Watch};
-use crate::output::{Grid, Output, percent};
+use super::options::Basics;
+use crate::models::{self, BATCH_SIZE, Loaded, Part, Watch};
+use crate::output::{Grid, percent};
 
 /// Accuracy on test images as they are.
 #[derive(clap::Args)]
@@ -18,15 +18,11 @@ pub(crate) struct Args {
     /// Run directories, checkpoint directories or model files
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// Measure on the first N of the 9,000 test images that tables report on [default: all 10,000]
+    /// Measure on the first N of the test images that tables report on [default: all test images]
     #[arg(long, value_name = "N")]
     examples: Option<usize>,
     #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    data: DataDir,
-    #[command(flatten)]
-    compute: Compute,
+    basics: Basics,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -36,14 +32,13 @@ const EXAMPLES: &str = "Examples:
 
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
-        let device = self.compute.start()?;
+        let device = self.basics.compute.start()?;
         let (runs, dataset) = models::read_all(&[&self.runs], &device)?;
-        let test = models::test_images(dataset, &self.data.dirs())?;
+        let test = models::test_images(&dataset, &self.basics.data.dirs())?;
         let examples = match self.examples {
-            None => Examples::all(&test),
-            Some(n) => Examples::evaluation(&test, n),
+            None => Examples::all(&test).map_err(models::classify)?,
+            asked => Part::Evaluation.examples(&test, asked)?,
         };
-        let examples = examples.map_err(models::classify)?;
         let mut watch = Watch::start()?;
         let mut scores = Vec::new();
         for run in &runs {
@@ -66,7 +61,7 @@ impl Args {
             runs.iter().zip(&scores).map(|(run, score)| value(run, score, &test)).collect();
         let value = if let [value] = values.as_slice() { value.clone() } else { json!(values) };
         let notes = "clean: percentage right, with its 95 % confidence interval";
-        self.output.print(&value, &grid, notes)
+        self.basics.output.print(&value, &grid, notes)
     }
 }
 
@@ -78,7 +73,7 @@ fn value(run: &Loaded, score: &Score, test: &Dataset) -> Value {
         "interval": score.interval(),
         "run": run.name,
         "digest": run.inner.digest,
-        "dataset": test.name,
+        "dataset": test.spec.name(),
         "epochs": run.inner.epochs_done,
     })
 }

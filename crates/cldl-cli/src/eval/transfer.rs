@@ -7,10 +7,9 @@ use cldl_attacks::AttackKind;
 use cldl_eval::{Bench, Model, Store, TransferMatrix, agreed_examples};
 use serde_json::json;
 
-use super::options::AttackArgs;
-use crate::common::{Compute, DataDir};
-use crate::models::{self, BATCH_SIZE, Loaded, Watch};
-use crate::output::{Grid, Output, percent};
+use super::options::{Basics, WhiteboxArgs};
+use crate::models::{self, BATCH_SIZE, Loaded, USUAL_EXAMPLES, Watch};
+use crate::output::{Grid, percent};
 
 /// How far what fools one member fools the others.
 ///
@@ -24,19 +23,9 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN")]
     run: PathBuf,
     #[command(flatten)]
-    attack: AttackArgs,
-    /// Random starts of PGD
-    #[arg(long, value_name = "K", default_value_t = 5)]
-    restarts: u64,
-    /// Images, at most: the first N of the 9,000 for results that all members get right
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    examples: usize,
+    attacker: WhiteboxArgs,
     #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    data: DataDir,
-    #[command(flatten)]
-    compute: Compute,
+    basics: Basics,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -45,10 +34,11 @@ const EXAMPLES: &str = "Examples:
 
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
-        let device = self.compute.start()?;
+        let device = self.basics.compute.start()?;
         let run = Loaded::read(&self.run, &device)?;
         let dataset = run.dataset();
-        let test = models::test_images(dataset, &self.data.dirs())?;
+        let test = models::test_images(&dataset, &self.basics.data.dirs())?;
+        let attack = &self.attacker.attack;
         let members = &run.inner.ensemble.members;
         // A member's outcomes are named by its run and its number.
         let digests: Vec<String> =
@@ -63,12 +53,18 @@ impl Args {
 
         let mut watch = Watch::start()?;
         let see = &mut |progress: &_| watch.see(progress);
-        let examples = agreed_examples(&test, &members, self.examples, &device, see)
-            .map_err(models::classify)?;
-        let store = Store::new(&self.attack.store);
+        let examples = agreed_examples(
+            &test,
+            &members,
+            attack.examples.unwrap_or(USUAL_EXAMPLES),
+            &device,
+            see,
+        )
+        .map_err(models::classify)?;
+        let store = Store::new(&attack.store);
         let bench = Bench { examples: &examples, store: &store, device, batch_size: BATCH_SIZE };
-        let attacks = self.attack.attacks(dataset);
-        let sets = self.attack.sets(cldl_eval::Protocol::WHITEBOX.losses, self.restarts);
+        let attacks = attack.attacks(&dataset);
+        let sets = attack.sets(cldl_eval::Protocol::WHITEBOX.losses, self.attacker.restarts);
         let targets: Vec<Model<'_>> = members.iter().copied().chain([ensemble]).collect();
         bench.blackbox(&targets, &members, &attacks, &sets, see).map_err(models::classify)?;
         watch.end();
@@ -85,7 +81,7 @@ impl Args {
             "digest": run.inner.digest,
             "examples": examples.len(),
             "losses": sets.losses,
-            "restarts": self.restarts,
+            "restarts": self.attacker.restarts,
             "steps": sets.steps,
             "matrices": matrices,
         });
@@ -93,10 +89,10 @@ impl Args {
             "percentage of {} images, right for all members before, that are wrong after; {} restarts \
              of pgd\n{}",
             examples.len(),
-            self.restarts,
+            self.attacker.restarts,
             summary(&matrices)
         );
-        self.output.print(&value, &grid(&matrices, &names), notes.trim_end())
+        self.basics.output.print(&value, &grid(&matrices, &names), notes.trim_end())
     }
 }
 

@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use cldl_eval::{Bench, Examples, Model, Protocol, Store};
 use serde_json::json;
 
-use super::options::AttackArgs;
+use super::options::{Basics, BlackboxArgs};
 use super::report::Report;
-use crate::common::{Compute, DataDir};
-use crate::models::{self, BATCH_SIZE, Watch};
-use crate::output::{Grid, Output, percent};
+use crate::models::Part;
+use crate::output::{Grid, percent};
 
 /// Compare hyper-parameters on the 1,000 test images that are kept for that.
 ///
@@ -22,26 +20,10 @@ pub(crate) struct Args {
     /// The runs to compare
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// The models on which attacks are crafted
-    #[arg(long, value_name = "RUN", required = true, num_args = 1..)]
-    surrogates: Vec<PathBuf>,
     #[command(flatten)]
-    attack: AttackArgs,
-    /// Random starts of PGD; the other attacks have none
-    #[arg(long, value_name = "K", default_value_t = 3)]
-    attack_seeds: u64,
-    /// Images: the first N of the 1,000
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    examples: usize,
-    /// How outcomes become a percentage: `official` or `paper`, as for `blackbox`
-    #[arg(long, value_name = "NAME", default_value = "official")]
-    protocol: Protocol,
+    attacker: BlackboxArgs,
     #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    data: DataDir,
-    #[command(flatten)]
-    compute: Compute,
+    basics: Basics,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -59,45 +41,24 @@ struct Row {
 
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
-        let device = self.compute.start()?;
-        let (loaded, dataset) = models::read_all(&[&self.runs, &self.surrogates], &device)?;
-        let (runs, surrogates) = loaded.split_at(self.runs.len());
-        let test = models::test_images(dataset, &self.data.dirs())?;
-        let examples = Examples::tuning(&test, self.examples).map_err(models::classify)?;
-        let store = Store::new(&self.attack.store);
-        let bench = Bench { examples: &examples, store: &store, device, batch_size: BATCH_SIZE };
-        let targets: Vec<Model<'_>> = runs.iter().map(models::Loaded::model).collect();
-        let report = Report {
-            store: &store,
-            targets: targets.iter().map(|model| (*model, bench.key(model.digest))).collect(),
-            surrogates: surrogates.iter().map(models::Loaded::model).collect(),
-            attacks: self.attack.attacks(dataset),
-            sets: self.attack.sets(self.protocol.losses, self.attack_seeds),
-            protocol: self.protocol,
-        };
-        let mut watch = Watch::start()?;
-        let see = &mut |progress: &_| watch.see(progress);
-        bench
-            .blackbox(&targets, &report.surrogates, &report.attacks, &report.sets, see)
-            .map_err(models::classify)?;
-        watch.end();
-
-        let methods: Vec<String> =
-            runs.iter().map(|run| run.inner.config.method.to_string()).collect();
-        let rows = rows(&report, &methods)?;
-        let mut value = report.value(&[])?;
-        value["ranking"] = rows
-            .iter()
-            .map(|row| json!({"run": row.run, "method": row.method, "mean": row.mean}))
-            .collect();
-        let notes = format!(
-            "accuracy in percent on tuning images, best mean over attacks first: protocol {}, losses {}, \
-             {} images; the best of a column has a star",
-            report.protocol,
-            report.losses(),
-            report.examples()
-        );
-        self.output.print(&value, &grid(&rows, &report.attacks), &notes)
+        self.attacker.measurement(&self.runs, Part::Tuning).run(&self.basics, |report, runs| {
+            let methods: Vec<String> =
+                runs.iter().map(|run| run.inner.config.method.to_string()).collect();
+            let rows = rows(report, &methods)?;
+            let mut value = report.value(&[])?;
+            value["ranking"] = rows
+                .iter()
+                .map(|row| json!({"run": row.run, "method": row.method, "mean": row.mean}))
+                .collect();
+            let notes = format!(
+                "accuracy in percent on tuning images, best mean over attacks first: protocol {}, \
+                 losses {}, {} images; the best of a column has a star",
+                report.protocol,
+                report.losses(),
+                report.examples()
+            );
+            self.basics.output.print(&value, &grid(&rows, &report.attacks), &notes)
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod cifar;
 #[cfg(test)]
+mod custom;
+#[cfg(test)]
 mod damaged;
 #[cfg(test)]
 mod fetch;
