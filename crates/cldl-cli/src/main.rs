@@ -3,6 +3,7 @@
 //! Results go to stdout, progress and logs to stderr. Exit status: 0 done, 1 failed, 2 wrong usage.
 
 mod attack;
+mod bench;
 mod common;
 mod data;
 mod eval;
@@ -47,6 +48,7 @@ enum Command {
     Attack(attack::Args),
     /// Fill a table of the paper with what was measured
     Table(table::Args),
+    Bench(bench::Args),
     /// Get, check and describe the datasets
     #[command(subcommand)]
     Data(data::Command),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
+        Command::Bench(args) => args.run(),
         Command::Data(command) => command.run(),
     };
     match result {

@@ -30,14 +30,19 @@ impl Output {
         if self.csv {
             return grid.csv();
         }
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header(&grid.head);
-        table.add_rows(&grid.rows);
-        common::print(self.json, value, &format!("{table}\n{notes}"))
+        common::print(self.json, value, &grid.text(notes))
     }
 }
 
 impl Grid {
+    /// A table, with `notes` below it.
+    pub(crate) fn text(&self, notes: &str) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN).set_header(&self.head);
+        table.add_rows(&self.rows);
+        format!("{table}\n{notes}")
+    }
+
     fn csv(&self) -> Result<()> {
         let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
         writer.write_record(&self.head)?;

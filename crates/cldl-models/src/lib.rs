@@ -6,6 +6,7 @@
 
 mod config;
 mod ensemble;
+mod flops;
 mod layers;
 mod lcm;
 mod lenet5;

@@ -7,8 +7,8 @@ use candle::{Device, Var};
 use cldl_core::{Classifier as _, input_gradient};
 use cldl_data::Dataset;
 
-use crate::fit::{Session, epoch_batches, step_of};
-use crate::{TrainConfig, TrainError};
+use crate::fit::{epoch_batches, step_of};
+use crate::{TrainConfig, TrainError, Trainer};
 
 /// Measured costs.
 #[derive(Debug, Clone, Copy)]
@@ -29,19 +29,19 @@ const PATIENCE: f64 = 3.0;
 /// # Errors
 /// If a step fails.
 pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<Cost, TrainError> {
-    let mut session = Session::new(config, None, device)?;
+    let mut trainer = Trainer::new(config, None, device)?;
     let data = Arc::new(data.take(config.batch_size * (TIMED + 1)));
     let (mut training, mut attacking) = (Vec::new(), Vec::new());
     let begin = Instant::now();
-    for batch in epoch_batches(config, &data, 0, &*session.objective, device)? {
+    for batch in epoch_batches(config, &data, 0, &*trainer.objective, device)? {
         let (batch, partner) = batch?;
         let start = Instant::now();
-        session.step(&step_of(config, 0, &batch, partner.as_ref()), config.lr)?;
+        trainer.step(&step_of(config, 0, &batch, partner.as_ref()), config.lr)?;
         training.push(start.elapsed().as_secs_f64());
 
         let start = Instant::now();
         let images = Var::from_tensor(&batch.images)?;
-        input_gradient(&session.ensemble.logits(&images)?.sum_all()?, &images)?;
+        input_gradient(&trainer.ensemble.logits(&images)?.sum_all()?, &images)?;
         attacking.push(start.elapsed().as_secs_f64() / batch.len() as f64);
         if begin.elapsed().as_secs_f64() > PATIENCE {
             break;

@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle::Device;
-use cldl_core::{Params, Stream};
+use cldl_core::Stream;
 use cldl_data::{Batch, Dataset, batches, epoch_order};
-use cldl_models::Ensemble;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Adam, LoadedEnsemble, Objective, Run, RunState, Step, Terms, TrainConfig, TrainError,
-    checkpoint,
+    LoadedEnsemble, Objective, Run, RunState, Step, TrainConfig, TrainError, Trainer, checkpoint,
 };
 
 /// Where a training stands after a step.
@@ -67,54 +65,23 @@ pub fn train(
         return Ok(());
     }
     run.begin(config)?;
-    let mut session = Session::new(config, init, device)?;
+    let mut trainer = Trainer::new(config, init, device)?;
     let mut epochs_done = 0;
     if let Some((epochs, place)) = checkpoint::latest(&run.checkpoints())? {
-        checkpoint::restore(&place, &session.ensemble, &mut session.adam, device)?;
+        checkpoint::restore(&place, &trainer.ensemble, &mut trainer.adam, device)?;
         epochs_done = epochs;
     }
     let data = Arc::new(data.take(config.data.examples));
     for epoch in epochs_done..config.epochs {
-        let record = session.epoch(config, &data, epoch, run, observer)?;
+        let record = trainer.epoch(config, &data, epoch, run, observer)?;
         run.record(epoch + 1, &record)?;
         observer.epoch(&record);
-        checkpoint::save(&run.checkpoints(), config, epoch + 1, &session.ensemble, &session.adam)?;
+        checkpoint::save(&run.checkpoints(), config, epoch + 1, &trainer.ensemble, &trainer.adam)?;
     }
     run.finish()
 }
 
-/// What a training carries from step to step.
-pub(crate) struct Session {
-    pub(crate) ensemble: Ensemble,
-    adam: Adam,
-    pub(crate) objective: Box<dyn Objective>,
-    device: Device,
-}
-
-impl Session {
-    pub(crate) fn new(
-        config: &TrainConfig,
-        init: Option<&LoadedEnsemble>,
-        device: &Device,
-    ) -> Result<Self, TrainError> {
-        let mut source = Params::fresh(config.seed, device);
-        let ensemble = Ensemble::new(config.ensemble.clone(), &mut source, device)?;
-        if let Some(init) = init {
-            take_weights(&ensemble.params, &init.ensemble.params)?;
-        }
-        let adam = Adam::new(&ensemble.params.trainable, config.adam)?;
-        let objective = config.method.objective(config.variant, config.plus_adv);
-        Ok(Self { ensemble, adam, objective, device: device.clone() })
-    }
-
-    pub(crate) fn step(&mut self, step: &Step<'_>, lr: f64) -> Result<Terms, TrainError> {
-        let terms = self.objective.terms(&self.ensemble, step)?;
-        if terms.loss.is_finite() {
-            self.adam.step(&terms.surrogate.backward()?, lr)?;
-        }
-        Ok(terms)
-    }
-
+impl Trainer {
     /// One pass over the data; returns the epoch's line of the metrics.
     fn epoch(
         &mut self,
@@ -200,17 +167,6 @@ fn partner_seed(seed: u64) -> u64 {
     let mut stream = Stream::new(seed, "partner", &[]);
     let mut half = || u64::from(stream.below(u32::MAX));
     half() << 32 | half()
-}
-
-/// Sets every tensor of `params` that `from` has too; a label confusion model may be new.
-fn take_weights(params: &Params, from: &Params) -> Result<(), TrainError> {
-    let from = from.tensors();
-    for (name, var) in params.trainable.iter().chain(&params.buffers) {
-        if let Some(tensor) = from.get(name) {
-            var.set(tensor)?;
-        }
-    }
-    Ok(())
 }
 
 /// Means of an epoch's terms over its images, in the order in which an objective names them.

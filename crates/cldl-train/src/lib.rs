@@ -16,6 +16,7 @@ mod options;
 mod resolve;
 mod run;
 mod schedule;
+mod trainer;
 
 pub use adam::{Adam, AdamConfig};
 pub use checkpoint::{LoadedEnsemble, load_ensemble};
@@ -31,3 +32,4 @@ pub use options::TrainOptions;
 pub use resolve::OptionsOn;
 pub use run::{Run, RunState};
 pub use schedule::StepSchedule;
+pub use trainer::Trainer;

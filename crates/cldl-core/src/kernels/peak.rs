@@ -1,0 +1,42 @@
+//! What this machine's cores can do at best: multiplications with their additions, all in registers.
+
+use std::time::Instant;
+
+use super::arch::arch;
+use pulp::{Simd, WithSimd};
+
+/// Independent chains of additions: enough to fill the pipelines of two units with a latency of 4 to 5.
+const CHAINS: usize = 12;
+/// Steps of each chain in one measurement: about a tenth of a second.
+const STEPS: usize = 30_000_000;
+
+/// GFLOP/s of f32 that all threads of the pool reach together, two for each multiplication with its
+/// addition; the best of three measurements, since other work can only slow them down.
+pub fn fma_peak() -> f64 {
+    let measure = |_| {
+        let start = Instant::now();
+        let flops: usize = rayon::broadcast(|_| arch().dispatch(Chains)).into_iter().sum();
+        flops as f64 / start.elapsed().as_secs_f64() / 1e9
+    };
+    (0..3).map(measure).fold(0.0, f64::max)
+}
+
+struct Chains;
+
+impl WithSimd for Chains {
+    /// Operations done.
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> usize {
+        let (a, b) = (simd.splat_f32s(std::hint::black_box(0.999)), simd.splat_f32s(1e-3));
+        let mut sums = [simd.splat_f32s(1.0); CHAINS];
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = simd.mul_add_e_f32s(*sum, a, b);
+            }
+        }
+        std::hint::black_box(sums);
+        2 * STEPS * CHAINS * S::F32_LANES
+    }
+}
