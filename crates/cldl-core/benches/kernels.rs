@@ -4,7 +4,7 @@
 //! its addition: so `Gelem/s` reads GFLOP/s. The number of threads is `RAYON_NUM_THREADS`.
 
 use cldl_core::kernels::{
-    ConvShape, conv_forward, conv_input_grad, conv_weight_grad, linear_forward, linear_input_grad,
+    ConvShape, Finish, conv_forward, conv_input_grad, conv_weight_grad, linear_forward, linear_input_grad,
     linear_weight_grad,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -49,7 +49,7 @@ fn conv(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("conv");
         group.throughput(Throughput::Elements(2 * shape.macs() as u64));
         group.bench_function(BenchmarkId::new("forward", name), |bench| {
-            bench.iter(|| conv_forward(&shape, &x, &weight, None, 0, &mut y));
+            bench.iter(|| conv_forward(&shape, &x, &weight, None, 0, Finish::default(), &mut y));
         });
         group.bench_function(BenchmarkId::new("input gradient", name), |bench| {
             bench.iter(|| conv_input_grad(&shape, &y, &weight, &mut x));

@@ -9,9 +9,11 @@
 
 use candle::{D, Result, Tensor, bail};
 
+use crate::layers::{Finish, Layers, Network};
 use crate::ops::conv::{Geometry, conv2d};
 use crate::ops::norm::{Moments, batch_norm, channel_affine};
-use crate::ops::{activation::leaky_relu, linear::linear, pool::max_pool2};
+use crate::ops::{activation::leaky_relu, linear::linear, path::takes_kernels, pool::max_pool2};
+use crate::tape::stretch;
 use crate::value::Value;
 
 /// A batch of values with a derivative each: `[2B, ..]`, the values first.
@@ -58,22 +60,30 @@ impl Dual {
     }
 }
 
-impl Value for Dual {
-    fn primal(&self) -> Result<Tensor> {
-        self.0.narrow(0, 0, self.batch_size())
+impl Layers for Dual {
+    fn conv2d_then(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        geometry: Geometry,
+        finish: Finish<'_, Self>,
+    ) -> Result<Self> {
+        finish.apply(Self(conv2d(&self.0, weight, bias, geometry, 2)?))
     }
 
-    fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Result<Self> {
-        conv2d(&self.0, weight, bias, geometry, 2).map(Self)
+    fn batch_norm_then(
+        &self,
+        weight: &Tensor,
+        bias: &Tensor,
+        eps: f64,
+        finish: Finish<'_, Self>,
+    ) -> Result<(Self, Moments)> {
+        let (y, moments) = batch_norm(&self.0, weight, bias, eps, 2)?;
+        Ok((finish.apply(Self(y))?, moments))
     }
 
     fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
         linear(&self.0, weight, bias, 2).map(Self)
-    }
-
-    fn batch_norm(&self, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<(Self, Moments)> {
-        let (y, moments) = batch_norm(&self.0, weight, bias, eps, 2)?;
-        Ok((Self(y), moments))
     }
 
     fn channel_affine(&self, scale: &Tensor, shift: &Tensor) -> Result<Self> {
@@ -88,12 +98,38 @@ impl Value for Dual {
         max_pool2(&self.0, 2).map(Self)
     }
 
-    fn map_linear(&self, map: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
-        map(&self.0).map(Self)
-    }
-
     fn add(&self, other: &Self) -> Result<Self> {
         self.0.broadcast_add(&other.0).map(Self)
+    }
+
+    fn channels_last(&self) -> Result<Self> {
+        self.0.channels_last().map(Self)
+    }
+
+    fn flatten(&self) -> Result<Self> {
+        Layers::flatten(&self.0).map(Self)
+    }
+
+    fn mean_positions(&self) -> Result<Self> {
+        self.0.mean_positions().map(Self)
+    }
+}
+
+impl Value for Dual {
+    fn primal(&self) -> Result<Tensor> {
+        self.0.narrow(0, 0, self.batch_size())
+    }
+
+    fn through<N: Network>(&self, network: &N) -> Result<Self> {
+        if takes_kernels(&self.0) {
+            stretch(&self.0, 2, |x| network.run(x)).map(Self)
+        } else {
+            network.run(self)
+        }
+    }
+
+    fn map_linear(&self, map: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        map(&self.0).map(Self)
     }
 
     fn mul(&self, other: &Self) -> Result<Self> {

@@ -1,8 +1,9 @@
 //! Device choice, seeded randomness, differentiable ops on tensors and dual numbers, and the
 //! traits by which models, losses and attacks meet without knowing each other.
 //!
-//! - [`Value`]: the ops that layers and losses are written in, once, for [`candle::Tensor`] and for
-//!   [`Dual`] (forward over reverse: the second order that GAL, TRS and CLDL need).
+//! - [`Value`]: the ops that losses are written in, once, for [`candle::Tensor`] and for [`Dual`]
+//!   (forward over reverse: the second order that GAL, TRS and CLDL need).
+//! - [`Layers`]: the ops that a [`Network`] is written in, once for every kind of value.
 //! - [`Classifier`]: what an attack attacks.
 //! - [`Params`]: named parameters and buffers, in a fixed order.
 //! - [`Stream`]: named streams of random numbers.
@@ -15,14 +16,17 @@ pub mod files;
 pub mod gradcheck;
 #[doc(hidden)]
 pub mod kernels;
+mod layers;
 mod ops;
 mod params;
 mod stream;
+mod tape;
 mod value;
 
 pub use classifier::{Classifier, input_gradient};
 pub use device::DeviceChoice;
 pub use dual::Dual;
+pub use layers::{Finish, Layers, Network};
 pub use ops::conv::Geometry;
 pub use ops::norm::Moments;
 pub use ops::path::with_candle_ops;

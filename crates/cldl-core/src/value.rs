@@ -8,39 +8,22 @@
 
 use candle::{D, Result, Tensor};
 
+use crate::layers::{Finish, Layers, Network};
 use crate::ops::conv::{Geometry, conv2d};
 use crate::ops::norm::{Moments, batch_norm, channel_affine};
-use crate::ops::{activation::leaky_relu, linear::linear, pool::max_pool2};
+use crate::ops::{activation::leaky_relu, linear::linear, path::takes_kernels, pool::max_pool2};
+use crate::tape::stretch;
 
 /// A batch of numbers on which layers and losses are evaluated.
-pub trait Value: Clone + Sized {
+pub trait Value: Layers {
     /// The numbers themselves, without a derivative.
     fn primal(&self) -> Result<Tensor>;
 
-    /// Convolution of `[B, H, W, Ch]` with `weight` `[O, Ch, K, K]`, plus `bias` `[O]`.
-    fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Result<Self>;
-
-    /// x Wᵀ + b for x `[B, In]`, `weight` `[Out, In]`, `bias` `[Out]`.
-    fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self>;
-
-    /// (x - mean) / sqrt(var + `eps`) · weight + bias with the batch's own mean and (biased) variance
-    /// of each channel (the last dimension), and these moments.
-    fn batch_norm(&self, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<(Self, Moments)>;
-
-    /// x · `scale` + `shift`, both given per channel (the last dimension).
-    fn channel_affine(&self, scale: &Tensor, shift: &Tensor) -> Result<Self>;
-
-    /// x where x > 0, `slope` · x elsewhere; the derivative at 0 is `slope`.
-    fn leaky_relu(&self, slope: f64) -> Result<Self>;
-
-    /// Maximum of each 2x2 window of `[B, H, W, Ch]`; its gradient belongs to the first maximum.
-    fn max_pool2(&self) -> Result<Self>;
+    /// What `network` makes of it: on the CPU in one piece, elsewhere layer by layer.
+    fn through<N: Network>(&self, network: &N) -> Result<Self>;
 
     /// A linear map that acts on each example by itself: reshape, permute, mean over positions.
     fn map_linear(&self, map: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self>;
-
-    /// x + y (shapes may broadcast, but for the batch).
-    fn add(&self, other: &Self) -> Result<Self>;
 
     /// x - y (shapes may broadcast, but for the batch).
     fn sub(&self, other: &Self) -> Result<Self> {
@@ -71,21 +54,30 @@ pub trait Value: Clone + Sized {
     }
 }
 
-impl Value for Tensor {
-    fn primal(&self) -> Result<Tensor> {
-        Ok(self.clone())
+impl Layers for Tensor {
+    fn conv2d_then(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        geometry: Geometry,
+        finish: Finish<'_, Self>,
+    ) -> Result<Self> {
+        finish.apply(conv2d(self, weight, bias, geometry, 1)?)
     }
 
-    fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Result<Self> {
-        conv2d(self, weight, bias, geometry, 1)
+    fn batch_norm_then(
+        &self,
+        weight: &Tensor,
+        bias: &Tensor,
+        eps: f64,
+        finish: Finish<'_, Self>,
+    ) -> Result<(Self, Moments)> {
+        let (y, moments) = batch_norm(self, weight, bias, eps, 1)?;
+        Ok((finish.apply(y)?, moments))
     }
 
     fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
         linear(self, weight, bias, 1)
-    }
-
-    fn batch_norm(&self, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<(Self, Moments)> {
-        batch_norm(self, weight, bias, eps, 1)
     }
 
     fn channel_affine(&self, scale: &Tensor, shift: &Tensor) -> Result<Self> {
@@ -100,12 +92,38 @@ impl Value for Tensor {
         max_pool2(self, 1)
     }
 
-    fn map_linear(&self, map: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
-        map(self)
-    }
-
     fn add(&self, other: &Self) -> Result<Self> {
         self.broadcast_add(other)
+    }
+
+    fn channels_last(&self) -> Result<Self> {
+        self.permute((0, 2, 3, 1))?.contiguous()
+    }
+
+    fn flatten(&self) -> Result<Self> {
+        self.permute((0, 3, 1, 2))?.flatten_from(1)
+    }
+
+    fn mean_positions(&self) -> Result<Self> {
+        self.mean((1, 2))
+    }
+}
+
+impl Value for Tensor {
+    fn primal(&self) -> Result<Tensor> {
+        Ok(self.clone())
+    }
+
+    fn through<N: Network>(&self, network: &N) -> Result<Self> {
+        if takes_kernels(self) {
+            stretch(self, 1, |x| network.run(x))
+        } else {
+            network.run(self)
+        }
+    }
+
+    fn map_linear(&self, map: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        map(self)
     }
 
     fn mul(&self, other: &Self) -> Result<Self> {

@@ -1,7 +1,7 @@
 //! The layers that the members are made of.
 
 use candle::{Result, Tensor, Var};
-use cldl_core::{Geometry, Init, Moments, ParamBuilder, Value};
+use cldl_core::{Finish, Geometry, Init, Layers, Moments, ParamBuilder};
 
 use crate::Mode;
 
@@ -26,7 +26,7 @@ impl Conv {
         })
     }
 
-    pub(crate) fn forward<V: Value>(&self, x: &V, mode: Mode) -> Result<V> {
+    pub(crate) fn forward<L: Layers>(&self, x: &L, mode: Mode) -> Result<L> {
         x.conv2d(&mode.weight(&self.weight), Some(&mode.weight(&self.bias)), Geometry::default())
     }
 }
@@ -47,7 +47,7 @@ impl Linear {
         })
     }
 
-    pub(crate) fn forward<V: Value>(&self, x: &V, mode: Mode) -> Result<V> {
+    pub(crate) fn forward<L: Layers>(&self, x: &L, mode: Mode) -> Result<L> {
         x.linear(&mode.weight(&self.weight), Some(&mode.weight(&self.bias)))
     }
 }
@@ -96,16 +96,21 @@ impl ConvNorm {
         Ok(Self { conv, geometry: Geometry { stride, padding: kernel / 2 }, norm })
     }
 
-    pub(crate) fn forward<V: Value>(&self, x: &V, mode: Mode) -> Result<V> {
+    pub(crate) fn forward<L: Layers>(
+        &self,
+        x: &L,
+        mode: Mode,
+        finish: Finish<'_, L>,
+    ) -> Result<L> {
         let conv = mode.weight(&self.conv);
         if mode == Mode::Eval {
             let (scale, shift) = self.norm.folded()?;
             let weight = conv.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?;
-            return x.conv2d(&weight, Some(&shift), self.geometry);
+            return x.conv2d_then(&weight, Some(&shift), self.geometry, finish);
         }
         let y = x.conv2d(&conv, None, self.geometry)?;
         let (weight, bias) = (mode.weight(&self.norm.weight), mode.weight(&self.norm.bias));
-        let (y, moments) = y.batch_norm(&weight, &bias, Self::EPS)?;
+        let (y, moments) = y.batch_norm_then(&weight, &bias, Self::EPS, finish)?;
         if mode == Mode::Train {
             self.norm.track(&moments)?;
         }

@@ -1,7 +1,7 @@
 //! LeNet-5: conv 20@5x5, pool, conv 50@5x5, pool, 500, 64 (the representation), classes.
 
 use candle::{Result, bail};
-use cldl_core::{ParamBuilder, Value};
+use cldl_core::{Layers, ParamBuilder};
 
 use crate::Mode;
 use crate::layers::{Conv, Linear};
@@ -26,20 +26,20 @@ impl LeNet5 {
         })
     }
 
-    pub(crate) fn represent<V: Value>(&self, x: &V, mode: Mode) -> Result<V> {
+    pub(crate) fn represent<L: Layers>(&self, x: &L, mode: Mode) -> Result<L> {
         // Pooling before ReLU gives the same numbers as after it, and a quarter of the work.
         let x = self.conv1.forward(x, mode)?.max_pool2()?.leaky_relu(0.0)?;
         let x = self.conv2.forward(&x, mode)?.max_pool2()?.leaky_relu(0.0)?;
-        let x = self.hidden.forward(&flatten(&x)?, mode)?.leaky_relu(0.0)?;
+        let x = self.hidden.forward(&x.flatten()?, mode)?.leaky_relu(0.0)?;
         self.representation.forward(&x, mode)
     }
 
-    pub(crate) fn classify<V: Value>(&self, representation: &V, mode: Mode) -> Result<V> {
+    pub(crate) fn classify<L: Layers>(&self, representation: &L, mode: Mode) -> Result<L> {
         self.classifier.forward(&representation.leaky_relu(0.0)?, mode)
     }
 
     /// Layers 1 to 4 after their ReLU (conv1, conv2, 500, representation), 5 the logits.
-    pub(crate) fn features<V: Value>(&self, x: &V, layer: usize, mode: Mode) -> Result<V> {
+    pub(crate) fn features<L: Layers>(&self, x: &L, layer: usize, mode: Mode) -> Result<L> {
         let conv1 = self.conv1.forward(x, mode)?.leaky_relu(0.0)?;
         if layer == 1 {
             return Ok(conv1);
@@ -48,7 +48,7 @@ impl LeNet5 {
         if layer == 2 {
             return Ok(conv2);
         }
-        let hidden = self.hidden.forward(&flatten(&conv2.max_pool2()?)?, mode)?.leaky_relu(0.0)?;
+        let hidden = self.hidden.forward(&conv2.max_pool2()?.flatten()?, mode)?.leaky_relu(0.0)?;
         if layer == 3 {
             return Ok(hidden);
         }
@@ -59,9 +59,4 @@ impl LeNet5 {
             _ => bail!("LeNet-5 has layers 1 to 5, not {layer}"),
         }
     }
-}
-
-/// `[B, H, W, Ch]` as rows in PyTorch's order, channel first, which the next layer's weights expect.
-fn flatten<V: Value>(x: &V) -> Result<V> {
-    x.map_linear(|x| x.permute((0, 3, 1, 2))?.flatten_from(1))
 }

@@ -1,7 +1,7 @@
 //! One network of an ensemble, with normalization as its first layer.
 
 use candle::{DType, Device, Result, Tensor, bail};
-use cldl_core::{Classifier, ParamBuilder, Value};
+use cldl_core::{Classifier, Layers, ParamBuilder, Value};
 
 use crate::lenet5::LeNet5;
 use crate::resnet20::ResNet20;
@@ -57,18 +57,8 @@ impl Member {
     /// # Errors
     /// If the images' shape does not fit the architecture.
     pub fn forward<V: Value>(&self, images: &V, mode: Mode) -> Result<Forward<V>> {
-        let x = self.normalize(images)?;
-        let (representation, logits);
-        match &self.network {
-            Network::LeNet5(net) => {
-                representation = net.represent(&x, mode)?;
-                logits = net.classify(&representation, mode)?;
-            }
-            Network::ResNet20(net) => {
-                representation = net.represent(&x, mode)?;
-                logits = net.classify(&representation, mode)?;
-            }
-        }
+        let representation = images.through(&Pass { member: self, to: To::Representation, mode })?;
+        let logits = representation.through(&Classify { network: &self.network, mode })?;
         Ok(Forward { representation, logits })
     }
 
@@ -78,18 +68,49 @@ impl Member {
     /// # Errors
     /// If there is no such layer, or the images do not fit.
     pub fn features<V: Value>(&self, images: &V, layer: usize, mode: Mode) -> Result<V> {
-        let x = self.normalize(images)?;
-        match &self.network {
-            Network::LeNet5(net) => net.features(&x, layer, mode),
-            Network::ResNet20(net) => net.features(&x, layer, mode),
+        images.through(&Pass { member: self, to: To::Layer(layer), mode })
+    }
+}
+
+/// A pass of images through a member.
+struct Pass<'a> {
+    member: &'a Member,
+    to: To,
+    mode: Mode,
+}
+
+/// How far a pass goes.
+enum To {
+    Representation,
+    Layer(usize),
+}
+
+impl cldl_core::Network for Pass<'_> {
+    fn run<L: Layers>(&self, images: &L) -> Result<L> {
+        let Member { scale, shift, network } = self.member;
+        // (x - mean) / std per channel.
+        let x = images.channels_last()?.channel_affine(scale, shift)?;
+        match (network, &self.to) {
+            (Network::LeNet5(net), To::Representation) => net.represent(&x, self.mode),
+            (Network::LeNet5(net), To::Layer(layer)) => net.features(&x, *layer, self.mode),
+            (Network::ResNet20(net), To::Representation) => net.represent(&x, self.mode),
+            (Network::ResNet20(net), To::Layer(layer)) => net.features(&x, *layer, self.mode),
         }
     }
+}
 
-    /// (x - mean) / std per channel, as `[B, H, W, Ch]`.
-    fn normalize<V: Value>(&self, images: &V) -> Result<V> {
-        images
-            .map_linear(|x| x.permute((0, 2, 3, 1))?.contiguous())?
-            .channel_affine(&self.scale, &self.shift)
+/// The way from the representation to the logits.
+struct Classify<'a> {
+    network: &'a Network,
+    mode: Mode,
+}
+
+impl cldl_core::Network for Classify<'_> {
+    fn run<L: Layers>(&self, representation: &L) -> Result<L> {
+        match self.network {
+            Network::LeNet5(net) => net.classify(representation, self.mode),
+            Network::ResNet20(net) => net.classify(representation, self.mode),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! ResNet-20 for 32x32 images: widths 16, 32, 64, three blocks each, and a 64-d representation in
 //! front of the classifier.
 
-use candle::{Result, Tensor, bail};
-use cldl_core::{ParamBuilder, Value};
+use candle::{Result, bail};
+use cldl_core::{Finish, Layers, ParamBuilder};
 
 use crate::Mode;
 use crate::layers::{ConvNorm, Linear};
@@ -45,49 +45,47 @@ impl ResNet20 {
         })
     }
 
-    pub(crate) fn represent<V: Value>(&self, x: &V, mode: Mode) -> Result<V> {
-        let mut x = self.stem.forward(x, mode)?.leaky_relu(self.slope)?;
+    pub(crate) fn represent<L: Layers>(&self, x: &L, mode: Mode) -> Result<L> {
+        let mut x = self.stem.forward(x, mode, self.activated())?;
         for block in &self.blocks {
-            x = self.block(block, &x, mode)?;
+            x = block.forward(&x, self.slope, mode, Some(self.slope))?;
         }
         self.pooled_representation(&x, mode)
     }
 
-    pub(crate) fn classify<V: Value>(&self, representation: &V, mode: Mode) -> Result<V> {
+    pub(crate) fn classify<L: Layers>(&self, representation: &L, mode: Mode) -> Result<L> {
         self.classifier.forward(&representation.leaky_relu(self.slope)?, mode)
     }
 
     /// Before the activation: 1 the stem, 2k and 2k + 1 the first normalization and the sum of block
     /// k (1 to 9); 20 the logits.
-    pub(crate) fn features<V: Value>(&self, x: &V, layer: usize, mode: Mode) -> Result<V> {
+    pub(crate) fn features<L: Layers>(&self, x: &L, layer: usize, mode: Mode) -> Result<L> {
         if !(1..=20).contains(&layer) {
             bail!("ResNet-20 has layers 1 to 20, not {layer}");
         }
-        let stem = self.stem.forward(x, mode)?;
         if layer == 1 {
-            return Ok(stem);
+            return self.stem.forward(x, mode, Finish::default());
         }
-        let mut x = stem.leaky_relu(self.slope)?;
+        let mut x = self.stem.forward(x, mode, self.activated())?;
         for (k, block) in (1..).zip(&self.blocks) {
             if layer == 2 * k {
-                return block.first.forward(&x, mode);
+                return block.first.forward(&x, mode, Finish::default());
             }
             if layer == 2 * k + 1 {
-                return block.sum(&x, self.slope, mode);
+                return block.forward(&x, self.slope, mode, None);
             }
-            x = self.block(block, &x, mode)?;
+            x = block.forward(&x, self.slope, mode, Some(self.slope))?;
         }
         self.classify(&self.pooled_representation(&x, mode)?, mode)
     }
 
-    fn block<V: Value>(&self, block: &Block, x: &V, mode: Mode) -> Result<V> {
-        block.sum(x, self.slope, mode)?.leaky_relu(self.slope)
+    fn activated<'a, L>(&self) -> Finish<'a, L> {
+        Finish { residual: None, slope: Some(self.slope) }
     }
 
     /// Mean over the positions, then the representation's layer.
-    fn pooled_representation<V: Value>(&self, x: &V, mode: Mode) -> Result<V> {
-        let pooled = x.map_linear(|x: &Tensor| x.mean((1, 2)))?;
-        self.representation.forward(&pooled, mode)
+    fn pooled_representation<L: Layers>(&self, x: &L, mode: Mode) -> Result<L> {
+        self.representation.forward(&x.mean_positions()?, mode)
     }
 }
 
@@ -104,13 +102,15 @@ impl Block {
         Ok(Self { first, second, shortcut })
     }
 
-    /// The block's output before its last activation.
-    fn sum<V: Value>(&self, x: &V, slope: f64, mode: Mode) -> Result<V> {
-        let hidden = self.first.forward(x, mode)?.leaky_relu(slope)?;
-        let residual = self.second.forward(&hidden, mode)?;
-        match &self.shortcut {
-            None => residual.add(x),
-            Some(shortcut) => residual.add(&shortcut.forward(x, mode)?),
-        }
+    /// The block's output; its last activation may have another slope, or be left out.
+    fn forward<L: Layers>(&self, x: &L, slope: f64, mode: Mode, last: Option<f64>) -> Result<L> {
+        let activated = Finish { residual: None, slope: Some(slope) };
+        let hidden = self.first.forward(x, mode, activated)?;
+        let projected = match &self.shortcut {
+            None => None,
+            Some(shortcut) => Some(shortcut.forward(x, mode, Finish::default())?),
+        };
+        let residual = Some(projected.as_ref().unwrap_or(x));
+        self.second.forward(&hidden, mode, Finish { residual, slope: last })
     }
 }

@@ -1,4 +1,4 @@
-//! Leaky ReLU, for numbers and dual numbers.
+//! Leaky ReLU in place, for numbers and dual numbers, and the sum of two gradients.
 
 use crate::kernels::arch::arch;
 use pulp::{Simd, WithSimd};
@@ -9,55 +9,110 @@ const CHUNK: usize = 1 << 15;
 
 /// `y = v` where `v > 0`, `slope · v` elsewhere; the derivative at 0 is `slope`. Slope 0 is ReLU.
 ///
-/// With two `lanes` the second half of `x` is the tangent of the first, and is scaled by the
-/// derivative there. NaN stays NaN.
-///
-/// # Shapes
-/// - `x`, `y`: any, of equal length, divisible by `lanes`; `y` is overwritten
-///
-/// # Panics
-/// If the lengths differ or do not divide.
-pub fn leaky_relu_forward(lanes: usize, slope: f32, x: &[f32], y: &mut [f32]) {
-    // The function is linear on each side of 0, so it is its own derivative applied to `v`.
-    leaky_relu_backward(lanes, slope, x, x, y);
+/// # Range
+/// NaN stays NaN. ReLU is 0 even where the derivative meets an infinity, as in PyTorch.
+#[inline(always)]
+pub(super) fn leaky_relu_of(v: f32, slope: f32) -> f32 {
+    branch(v, slope, v)
 }
 
-/// Gradient of the input: `dx = dy` where `v > 0`, `slope · dy` elsewhere, with `v` the value half
-/// of `x` for both halves of a dual number.
-///
-/// # Shapes
-/// - `x`, `dy`, `dx`: any, of equal length, divisible by `lanes`; `dx` is overwritten
+/// `d` where `v > 0`, `slope · d` elsewhere. A slope above 0 leaves the sign alone, so that `v` may be
+/// the activation's argument or its result.
+#[inline(always)]
+pub(super) fn branch(v: f32, slope: f32, d: f32) -> f32 {
+    let below = if slope == 0.0 { 0.0 } else { slope * d };
+    if v <= 0.0 { below } else { d }
+}
+
+/// Leaky ReLU of numbers, or of dual numbers (two `lanes`: the second half holds the tangents, which
+/// are scaled by the derivative at their values), in place.
 ///
 /// # Panics
-/// If the lengths differ or do not divide.
-pub fn leaky_relu_backward(lanes: usize, slope: f32, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    assert!(x.len() == dy.len() && x.len() == dx.len() && x.len().is_multiple_of(lanes));
-    let values = &x[..x.len() / lanes];
-    for (dy, dx) in dy.chunks(values.len().max(1)).zip(dx.chunks_mut(values.len().max(1))) {
-        let chunks = values.par_chunks(CHUNK).zip(dy.par_chunks(CHUNK));
-        chunks.zip(dx.par_chunks_mut(CHUNK)).for_each(|((values, dy), dx)| {
-            arch().dispatch(Derivative { slope, values, dy, dx });
+/// If `lanes` does not divide the length.
+pub fn leaky_relu(lanes: usize, slope: f32, x: &mut [f32]) {
+    assert!(x.len().is_multiple_of(lanes));
+    let (values, tangents) = x.split_at_mut(x.len() / lanes);
+    // The tangents first: they need the values as they are.
+    leaky_relu_backward(1, slope, values, tangents);
+    values.par_chunks_mut(CHUNK).for_each(|values| {
+        arch().dispatch(Forward { slope, values });
+    });
+}
+
+/// Gradient of the argument, in place: `d` where `v > 0`, `slope · d` elsewhere, with `v` the value
+/// half of the argument or of the result for both halves of a dual number.
+///
+/// # Shapes
+/// - `v`: any, at least the values; `d`: a multiple of it, or nothing
+///
+/// # Panics
+/// If `lanes` does not divide the length of `v`.
+pub fn leaky_relu_backward(lanes: usize, slope: f32, v: &[f32], d: &mut [f32]) {
+    assert!(v.len().is_multiple_of(lanes));
+    let values = &v[..v.len() / lanes];
+    for d in d.chunks_mut(values.len().max(1)) {
+        values.par_chunks(CHUNK).zip(d.par_chunks_mut(CHUNK)).for_each(|(values, d)| {
+            arch().dispatch(Backward { slope, values, d });
         });
     }
 }
 
-struct Derivative<'a> {
-    slope: f32,
-    values: &'a [f32],
-    dy: &'a [f32],
-    dx: &'a mut [f32],
+/// `sum += terms`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add_assign(sum: &mut [f32], terms: &[f32]) {
+    assert_eq!(sum.len(), terms.len());
+    sum.par_chunks_mut(CHUNK).zip(terms.par_chunks(CHUNK)).for_each(|(sum, terms)| {
+        arch().dispatch(Add { sum, terms });
+    });
 }
 
-impl WithSimd for Derivative<'_> {
+struct Forward<'a> {
+    slope: f32,
+    values: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { slope, values, dy, dx } = self;
-        for ((v, dy), dx) in values.iter().zip(dy).zip(dx) {
-            // ReLU is 0 even where the gradient is infinite, as in PyTorch.
-            let below = if slope == 0.0 { 0.0 } else { slope * dy };
-            *dx = if *v <= 0.0 { below } else { *dy };
+        for v in self.values {
+            *v = leaky_relu_of(*v, self.slope);
+        }
+    }
+}
+
+struct Backward<'a> {
+    slope: f32,
+    values: &'a [f32],
+    d: &'a mut [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (v, d) in self.values.iter().zip(self.d) {
+            *d = branch(*v, self.slope, *d);
+        }
+    }
+}
+
+struct Add<'a> {
+    sum: &'a mut [f32],
+    terms: &'a [f32],
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (sum, term) in self.sum.iter_mut().zip(self.terms) {
+            *sum += term;
         }
     }
 }
@@ -68,39 +123,38 @@ mod tests {
 
     #[test]
     fn zero_is_on_the_lower_side() {
-        let x = [-2.0, -0.0, 0.0, 3.0];
-        let (mut y, mut dx) = ([9.0; 4], [9.0; 4]);
-        leaky_relu_forward(1, 0.5, &x, &mut y);
-        leaky_relu_backward(1, 0.5, &x, &[1.0; 4], &mut dx);
-        assert_eq!(y, [-1.0, 0.0, 0.0, 3.0]);
-        assert_eq!(dx, [0.5, 0.5, 0.5, 1.0]);
+        let mut x = [-2.0, -0.0, 0.0, 3.0];
+        let mut d = [1.0; 4];
+        leaky_relu_backward(1, 0.5, &x, &mut d);
+        leaky_relu(1, 0.5, &mut x);
+        assert_eq!((x, d), ([-1.0, 0.0, 0.0, 3.0], [0.5, 0.5, 0.5, 1.0]));
     }
 
     #[test]
     fn relu_of_nan_is_nan_and_of_infinity_is_not() {
-        let x = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY];
-        let mut y = [9.0; 3];
-        leaky_relu_forward(1, 0.0, &x, &mut y);
-        assert!(y[0].is_nan());
-        assert_eq!(y[1..], [0.0, f32::INFINITY]);
+        let mut x = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY];
+        leaky_relu(1, 0.0, &mut x);
+        assert!(x[0].is_nan());
+        assert_eq!(x[1..], [0.0, f32::INFINITY]);
     }
 
     #[test]
     fn a_tangent_follows_the_sign_of_its_value() {
-        let x = [-1.0, 2.0, 5.0, -7.0];
-        let mut y = [9.0; 4];
-        leaky_relu_forward(2, 0.1, &x, &mut y);
-        assert_eq!(y, [-0.1, 2.0, 0.5, -7.0]);
-        let mut dx = [9.0; 4];
-        leaky_relu_backward(2, 0.0, &x, &[1.0, 2.0, 3.0, 4.0], &mut dx);
-        assert_eq!(dx, [0.0, 2.0, 0.0, 4.0]);
+        let mut x = [-1.0, 2.0, 5.0, -7.0];
+        leaky_relu(2, 0.1, &mut x);
+        assert_eq!(x, [-0.1, 2.0, 0.5, -7.0]);
+        let mut d = [1.0, 2.0, 3.0, 4.0];
+        leaky_relu_backward(2, 0.0, &x, &mut d);
+        assert_eq!(d, [0.0, 2.0, 0.0, 4.0]);
     }
 
     #[test]
     fn chunks_cover_a_long_slice() {
-        let x: Vec<f32> = (0..3 * CHUNK + 7).map(|i| if i % 3 == 0 { -4.0 } else { 2.0 }).collect();
-        let mut y = vec![9.0; x.len()];
-        leaky_relu_forward(1, 0.25, &x, &mut y);
-        assert!(y.iter().enumerate().all(|(i, &y)| y == if i % 3 == 0 { -1.0 } else { 2.0 }));
+        let mut x: Vec<f32> =
+            (0..3 * CHUNK + 7).map(|i| if i % 3 == 0 { -4.0 } else { 2.0 }).collect();
+        leaky_relu(1, 0.25, &mut x);
+        let ones = vec![1.0; x.len()];
+        add_assign(&mut x, &ones);
+        assert!(x.iter().enumerate().all(|(i, &x)| x == if i % 3 == 0 { 0.0 } else { 3.0 }));
     }
 }

@@ -14,6 +14,8 @@
 //!
 //! Each direction reads its arguments twice: once for the sums, in f64, once to apply them.
 
+use super::Finish;
+use super::activation::{branch, leaky_relu_of};
 use super::channels::{channel_map, channel_sums};
 
 /// What the forward pass finds out about each channel, and the backward pass needs.
@@ -33,11 +35,11 @@ pub struct NormStats {
     along: Vec<f64>,
 }
 
-/// Normalizes by the batch's own moments.
+/// Normalizes by the batch's own moments, and finishes: adds a residual, takes the leaky ReLU.
 ///
 /// # Shapes
 /// - `x`, `y`: `[lanes · n, ch]`, with two `lanes` the tangents second; `y` is overwritten
-/// - `weight`, `bias`: `[ch]`
+/// - `weight`, `bias`: `[ch]`; the residual as `x`
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
@@ -47,9 +49,11 @@ pub fn batch_norm_forward(
     x: &[f32],
     weight: &[f32],
     bias: &[f32],
+    finish: Finish<'_>,
     y: &mut [f32],
 ) -> NormStats {
     let ch = weight.len();
+    assert!(finish.residual.is_none_or(|residual| residual.len() == x.len()));
     assert!(bias.len() == ch && y.len() == x.len() && x.len().is_multiple_of(lanes * ch));
     let half = x.len() / lanes;
     let n = (half / ch) as f64;
@@ -72,13 +76,36 @@ pub fn batch_norm_forward(
     let stats = NormStats { mean, variance, inverse, scale, tangent_mean, along };
 
     let (mu, a) = (narrow(&stats.mean), narrow(&stats.scale));
-    channel_map(ch, [&mu, &a, bias], [value], y_value, |[mu, a, b], [x]| (x - mu) * a + b);
+    let slope = finish.slope();
+    let residual = finish.residual.map(|residual| residual.split_at(half));
+    let of_value = [&mu[..], &a, bias];
+    match residual {
+        None => channel_map(ch, of_value, [value], y_value, |[mu, a, b], [x]| {
+            leaky_relu_of((x - mu) * a + b, slope)
+        }),
+        Some((r, _)) => channel_map(ch, of_value, [value, r], y_value, |[mu, a, b], [x, r]| {
+            leaky_relu_of((x - mu) * a + b + r, slope)
+        }),
+    }
     if lanes == 2 {
         let m = narrow(&stats.tangent_mean);
         let e = narrow(&each(ch, |c| -stats.scale[c] * stats.along[c] * stats.inverse[c]));
-        channel_map(ch, [&mu, &a, &m, &e], [value, tangent], y_tangent, |[mu, a, m, e], [x, t]| {
-            (t - m) * a + (x - mu) * e
-        });
+        let of_tangent = [&mu[..], &a, &m, &e];
+        let v = &*y_value;
+        match residual {
+            None => {
+                let inputs = [value, tangent, v];
+                channel_map(ch, of_tangent, inputs, y_tangent, |[mu, a, m, e], [x, t, v]| {
+                    branch(v, slope, (t - m) * a + (x - mu) * e)
+                });
+            }
+            Some((_, r)) => {
+                let inputs = [value, tangent, v, r];
+                channel_map(ch, of_tangent, inputs, y_tangent, |[mu, a, m, e], [x, t, v, r]| {
+                    branch(v, slope, (t - m) * a + (x - mu) * e + r)
+                });
+            }
+        }
     }
     stats
 }

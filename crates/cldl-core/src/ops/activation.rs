@@ -2,28 +2,16 @@
 
 use candle::{Result, Tensor};
 
-use super::kernel_op::{graph_op1, run2};
 use super::{halves, path::takes_kernels};
-use crate::kernels::{leaky_relu_backward, leaky_relu_forward};
+use crate::layers::Layers as _;
+use crate::tape::stretch;
 
 /// x where the value is positive, `slope` · x elsewhere; a tangent takes its value's branch.
 pub(crate) fn leaky_relu(x: &Tensor, slope: f64, lanes: usize) -> Result<Tensor> {
-    if !takes_kernels(x) {
-        return x * branch(x, slope, lanes)?;
+    if takes_kernels(x) {
+        return stretch(x, lanes, |x| x.leaky_relu(slope));
     }
-    let slope = slope as f32;
-    graph_op1(
-        "leaky_relu",
-        x,
-        x.shape(),
-        move |[x], y| leaky_relu_forward(lanes, slope, x, y),
-        move |[x], _, dy| {
-            let dx = run2("leaky_relu gradient", [x, dy], x.shape(), move |[x, dy], dx| {
-                leaky_relu_backward(lanes, slope, x, dy, dx);
-            })?;
-            Ok([Some(dx)])
-        },
-    )
+    x * branch(x, slope, lanes)?
 }
 
 /// 1 or `slope` for each number, by the sign of its value: a constant of the graph.

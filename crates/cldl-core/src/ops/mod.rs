@@ -6,7 +6,6 @@
 
 pub(crate) mod activation;
 pub(crate) mod conv;
-pub(crate) mod kernel_op;
 pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod path;

@@ -1,12 +1,11 @@
 //! Batch normalization over the channels (the last dimension), training and folded.
 
-use std::sync::{Arc, OnceLock};
+use candle::{Device, Result, Tensor, bail};
 
-use candle::{Result, Tensor, bail};
-
-use super::kernel_op::{graph_op3, run2, wanted};
 use super::{add_bias, halves, path::takes_kernels};
-use crate::kernels::{self, NormStats, batch_norm_backward, batch_norm_forward};
+use crate::kernels::NormStats;
+use crate::layers::Layers as _;
+use crate::tape::stretch;
 
 /// Mean and variance of each channel of a batch, `[Ch]`, outside any graph.
 #[derive(Debug, Clone)]
@@ -28,54 +27,37 @@ pub(crate) fn batch_norm(
     eps: f64,
     lanes: usize,
 ) -> Result<(Tensor, Moments)> {
-    let channels = x.dims()[x.rank() - 1];
-    if weight.dims() != [channels] || bias.dims() != [channels] || x.elem_count() == 0 {
-        bail!(
-            "batch_norm: weight {:?} and bias {:?} do not fit {:?}",
-            weight.dims(),
-            bias.dims(),
-            x.dims()
-        );
+    if takes_kernels(x) {
+        let mut moments = None;
+        let y = stretch(x, lanes, |x| {
+            let (y, found) = x.batch_norm(weight, bias, eps)?;
+            moments = Some(found);
+            Ok(y)
+        })?;
+        let Some(moments) = moments else { bail!("batch_norm: no moments") };
+        return Ok((y, moments));
     }
-    if !takes_kernels(x) {
-        return batch_norm_in_candle(x, weight, bias, eps, lanes);
+    check_norm(x.dims(), weight, bias)?;
+    batch_norm_in_candle(x, weight, bias, eps, lanes)
+}
+
+/// The number of channels, if weight and bias fit images of shape `dims`.
+pub(crate) fn check_norm(dims: &[usize], weight: &Tensor, bias: &Tensor) -> Result<usize> {
+    let channels = dims.last().copied().unwrap_or_default();
+    if weight.dims() != [channels] || bias.dims() != [channels] || dims.contains(&0) {
+        let (weight, bias) = (weight.dims(), bias.dims());
+        bail!("batch_norm: weight {weight:?} and bias {bias:?} do not fit {dims:?}");
     }
-    // Written by the forward pass, read by the backward pass of the same op.
-    let stats: Arc<OnceLock<NormStats>> = Arc::default();
-    let (found, known) = (stats.clone(), stats.clone());
-    let y = graph_op3(
-        "batch_norm",
-        [x, weight, bias],
-        x.shape(),
-        move |[x, w, b], y| {
-            let stats = batch_norm_forward(lanes, eps, x, w, b, y);
-            found.get_or_init(|| stats);
-        },
-        move |[x, w, b], _, dy| {
-            let known = known.clone();
-            let by_params: Arc<OnceLock<(Vec<f32>, Vec<f32>)>> = Arc::default();
-            let found = by_params.clone();
-            let dx = run2("batch_norm gradient", [x, dy], x.shape(), move |[x, dy], dx| {
-                if let Some(stats) = known.get() {
-                    found.get_or_init(|| batch_norm_backward(lanes, stats, x, dy, dx));
-                }
-            })?;
-            let Some((dw, db)) = by_params.get() else { bail!("batch_norm: no forward pass") };
-            let vector = |values: &[f32]| Tensor::from_slice(values, channels, x.device());
-            Ok([wanted(x, || Ok(dx))?, wanted(w, || vector(dw))?, wanted(b, || vector(db))?])
-        },
-    )?;
-    let Some(stats) = stats.get() else { bail!("batch_norm: no forward pass") };
+    Ok(channels)
+}
+
+/// What the kernel found out, taken over `count` numbers of each channel.
+pub(crate) fn moments(stats: &NormStats, count: usize, device: &Device) -> Result<Moments> {
     let vector = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-        Tensor::from_vec(values, channels, x.device())
+        Tensor::from_vec(values, stats.mean.len(), device)
     };
-    let moments = Moments {
-        mean: vector(&stats.mean)?,
-        variance: vector(&stats.variance)?,
-        count: x.elem_count() / lanes / channels,
-    };
-    Ok((y, moments))
+    Ok(Moments { mean: vector(&stats.mean)?, variance: vector(&stats.variance)?, count })
 }
 
 fn batch_norm_in_candle(
@@ -126,24 +108,8 @@ pub(crate) fn channel_affine(
     shift: &Tensor,
     lanes: usize,
 ) -> Result<Tensor> {
-    let (scale, shift) = (scale.detach(), shift.detach());
-    if !takes_kernels(x) {
-        return add_bias(&x.broadcast_mul(&scale)?, Some(&shift), lanes);
+    if takes_kernels(x) {
+        return stretch(x, lanes, |x| x.channel_affine(scale, shift));
     }
-    graph_op3(
-        "channel_affine",
-        [x, &scale, &shift],
-        x.shape(),
-        move |[x, a, b], y| {
-            let half = x.len() / lanes;
-            kernels::channel_affine(&x[..half], a, Some(b), &mut y[..half]);
-            kernels::channel_affine(&x[half..], a, None, &mut y[half..]);
-        },
-        |[_, a, _], _, dy| {
-            let dx = run2("channel_affine gradient", [dy, a], dy.shape(), |[dy, a], dx| {
-                kernels::channel_affine(dy, a, None, dx);
-            })?;
-            Ok([Some(dx), None, None])
-        },
-    )
+    add_bias(&x.broadcast_mul(&scale.detach())?, Some(&shift.detach()), lanes)
 }

@@ -1,46 +1,18 @@
 //! 2x2 max pooling. Its gradient goes whole to the first maximum of a window, as in PyTorch; candle's
 //! own backward pass hands out a quarter of it.
 
-use std::sync::{Arc, OnceLock};
-
 use candle::{Result, Tensor};
 
-use super::kernel_op::{graph_op1, run1};
 use super::{halves, path::takes_kernels};
-use crate::kernels::{max_pool2_backward, max_pool2_forward};
+use crate::layers::Layers as _;
+use crate::tape::stretch;
 
 /// Maximum of each 2x2 window of `[R, H, W, Ch]`: `[R, H/2, W/2, Ch]`; an odd last row or column is
 /// dropped. A tangent is taken at the position of its value's maximum.
 pub(crate) fn max_pool2(x: &Tensor, lanes: usize) -> Result<Tensor> {
-    if !takes_kernels(x) {
-        return max_pool2_in_candle(x, lanes);
+    if takes_kernels(x) {
+        return stretch(x, lanes, |x| x.max_pool2());
     }
-    let (rows, h, w, ch) = x.dims4()?;
-    let values = rows / lanes;
-    // Written by the forward pass, read by the backward pass of the same op.
-    let winners: Arc<OnceLock<Vec<u8>>> = Arc::default();
-    let found = winners.clone();
-    graph_op1(
-        "max_pool2",
-        x,
-        (rows, h / 2, w / 2, ch),
-        move |[x], y| {
-            let mut argmax = vec![0u8; y.len() / lanes];
-            max_pool2_forward(values, h, w, ch, lanes, x, y, &mut argmax);
-            found.get_or_init(|| argmax);
-        },
-        move |_, _, dy| {
-            let winners = winners.clone();
-            let dx = run1("max_pool2 gradient", dy, (rows, h, w, ch), move |[dy], dx| {
-                let argmax = winners.get().map_or(&[][..], Vec::as_slice);
-                max_pool2_backward(values, h, w, ch, lanes, dy, argmax, dx);
-            })?;
-            Ok([Some(dx)])
-        },
-    )
-}
-
-fn max_pool2_in_candle(x: &Tensor, lanes: usize) -> Result<Tensor> {
     let (rows, h, w, ch) = x.dims4()?;
     let even = x.narrow(1, 0, h / 2 * 2)?.narrow(2, 0, w / 2 * 2)?.contiguous()?;
     let windows = even.reshape((rows, h / 2, 2, w / 2, 2, ch))?;

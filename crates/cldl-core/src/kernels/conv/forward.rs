@@ -2,6 +2,7 @@
 
 use super::ConvShape;
 use super::padding::Padding;
+use crate::kernels::Finish;
 use crate::kernels::arch::arch;
 use crate::kernels::dots::{self, Dots};
 use crate::kernels::prefetch::prefetch;
@@ -14,7 +15,7 @@ use rayon::prelude::*;
 /// `y[b, p, q, o] = bias[o] + Σ_{i,j,c} x[b, p·stride + i − padding, q·stride + j − padding, c] · w[o, c, i, j]`
 ///
 /// The bias is added to the first `biased` images only: the rest of a dual number is its tangent,
-/// which constants do not reach.
+/// which constants do not reach. Then `finish`, on numbers alone: dual numbers have `biased` half.
 ///
 /// # Shapes
 /// - `x`: `[B, H, W, C]`; `weight`: `[O, C, K, K]`; `bias`: `[O]`
@@ -28,12 +29,14 @@ pub fn conv_forward(
     weight: &[f32],
     bias: Option<&[f32]>,
     biased: usize,
+    finish: Finish<'_>,
     y: &mut [f32],
 ) {
+    assert!(finish.residual.is_none_or(|residual| residual.len() == y.len()));
     assert_eq!(x.len(), shape.batch * shape.in_len());
     assert_eq!(weight.len(), shape.weight_len());
     assert_eq!(y.len(), shape.batch * shape.out_len());
-    arch().dispatch(Forward { shape, x, weight, bias, biased, y });
+    arch().dispatch(Forward { shape, x, weight, bias, biased, finish, y });
 }
 
 struct Forward<'a> {
@@ -42,6 +45,7 @@ struct Forward<'a> {
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
     biased: usize,
+    finish: Finish<'a>,
     y: &'a mut [f32],
 }
 
@@ -49,7 +53,7 @@ impl WithSimd for Forward<'_> {
     type Output = ();
 
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, x, weight, bias, biased, y } = self;
+        let Self { shape, x, weight, bias, biased, finish, y } = self;
         let zeros = vec![0.0; shape.out_ch.next_multiple_of(S::F32_LANES)];
         let mut initial = zeros.clone();
         if let Some(bias) = bias {
@@ -62,8 +66,8 @@ impl WithSimd for Forward<'_> {
             let (x, next) = x[image * shape.in_len()..].split_at(shape.in_len());
             let next = if shape.skips_input() { &[] } else { next };
             padding.with(x, |x| {
-                let row = padding.row();
-                simd.vectorize(Image { shape, blocks: &blocks, row, x, next, init, y });
+                let (row, blocks, at) = (padding.row(), &blocks, image * shape.out_len());
+                simd.vectorize(Image { shape, blocks, row, x, next, init, at, finish, y });
             });
         });
     }
@@ -164,6 +168,9 @@ struct Image<'a> {
     /// The images after `x`, of which the same thread most likely gets the first, or nothing.
     next: &'a [f32],
     init: &'a [f32],
+    /// Where `y` begins in the whole result.
+    at: usize,
+    finish: Finish<'a>,
     y: &'a mut [f32],
 }
 
@@ -195,6 +202,7 @@ impl WithSimd for Image<'_> {
                 }
             }
         }
+        self.finish.value(self.at, self.y);
     }
 }
 

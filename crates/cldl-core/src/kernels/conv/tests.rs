@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Stream;
+use crate::kernels::Finish;
 use crate::kernels::arch::tests::for_each_arch;
 use proptest::prelude::*;
 
@@ -51,7 +52,7 @@ fn all(shape: &ConvShape, biased: usize) -> [Vec<f32>; 3] {
     let mut y = vec![f32::NAN; dy.len()];
     let mut dx = vec![f32::NAN; x.len()];
     let mut dw = vec![f32::NAN; weight.len()];
-    conv_forward(shape, &x, &weight, Some(&bias), biased, &mut y);
+    conv_forward(shape, &x, &weight, Some(&bias), biased, Finish::default(), &mut y);
     conv_input_grad(shape, &dy, &weight, &mut dx);
     conv_weight_grad(shape, &x, &dy, &mut dw);
     [y, dx, dw]
@@ -102,12 +103,20 @@ fn bits_do_not_depend_on_alignment() {
     let shape = ConvShape { batch: 2, ..network_shapes()[1] };
     let [x, dy, weight, _] = operands(&shape);
     let mut aligned = vec![0.0; dy.len()];
-    conv_forward(&shape, &x, &weight, None, 0, &mut aligned);
+    conv_forward(&shape, &x, &weight, None, 0, Finish::default(), &mut aligned);
     for offset in 1..4 {
         let shifted = |data: &[f32]| [&vec![0.0; offset], data].concat();
         let (x, weight) = (shifted(&x), shifted(&weight));
         let mut y = vec![0.0; offset + dy.len()];
-        conv_forward(&shape, &x[offset..], &weight[offset..], None, 0, &mut y[offset..]);
+        conv_forward(
+            &shape,
+            &x[offset..],
+            &weight[offset..],
+            None,
+            0,
+            Finish::default(),
+            &mut y[offset..],
+        );
         assert_eq!(y[offset..], aligned);
     }
 }
@@ -149,4 +158,19 @@ proptest! {
     fn odd_shapes_match_the_definition(shape in odd_shape(), biased in 0usize..3) {
         for_each_arch(|| matches_definition(&shape, biased));
     }
+}
+
+#[test]
+fn a_finish_is_the_sum_and_the_leaky_relu() {
+    let shape = ConvShape { batch: 3, ..network_shapes()[1] };
+    let [x, residual, weight, bias] = operands(&shape);
+    let mut expected = vec![f32::NAN; residual.len()];
+    conv_forward(&shape, &x, &weight, Some(&bias), 3, Finish::default(), &mut expected);
+    for (y, r) in expected.iter_mut().zip(&residual) {
+        *y = if *y + r > 0.0 { *y + r } else { 0.1 * (*y + r) };
+    }
+    let finish = Finish { residual: Some(&residual), slope: Some(0.1) };
+    let mut y = vec![f32::NAN; residual.len()];
+    conv_forward(&shape, &x, &weight, Some(&bias), 3, finish, &mut y);
+    assert_eq!(y, expected);
 }

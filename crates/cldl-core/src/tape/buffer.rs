@@ -1,0 +1,109 @@
+//! Memory for activations and their gradients, used again and again.
+//!
+//! A step writes hundreds of megabytes that live for milliseconds. Fresh memory would be cleared by the
+//! system page by page; a buffer that comes back keeps its pages and its stale numbers, which its next
+//! user overwrites whole.
+
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+
+/// Floats for one tensor; goes back to the pool when dropped.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    floats: Vec<f32>,
+    len: usize,
+}
+
+/// Buffers that nobody uses, by capacity, and how much there is.
+#[derive(Default)]
+struct Pool {
+    free: BTreeMap<usize, Vec<Vec<f32>>>,
+    free_floats: usize,
+    used_floats: usize,
+    most_used: usize,
+}
+
+static POOL: Mutex<Option<Pool>> = Mutex::new(None);
+
+fn with_pool<T>(f: impl FnOnce(&mut Pool) -> T) -> T {
+    // A panic in another thread leaves the pool as it was between two plain additions.
+    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    f(pool.get_or_insert_default())
+}
+
+/// `len` rounded up by at most an eighth, so that batches of nearly one size share buffers.
+fn capacity(len: usize) -> usize {
+    let step = (len.next_power_of_two() / 16).max(64);
+    len.next_multiple_of(step)
+}
+
+impl Buffer {
+    /// A buffer of `len` floats with any numbers in it.
+    pub(crate) fn stale(len: usize) -> Self {
+        let capacity = capacity(len);
+        let recycled = with_pool(|pool| {
+            pool.used_floats += capacity;
+            pool.most_used = pool.most_used.max(pool.used_floats);
+            let floats = pool.free.get_mut(&capacity)?.pop()?;
+            pool.free_floats -= capacity;
+            Some(floats)
+        });
+        Self { floats: recycled.unwrap_or_else(|| vec![0.0; capacity]), len }
+    }
+
+    /// A copy of `floats`.
+    pub(crate) fn copy_of(floats: &[f32]) -> Self {
+        let mut buffer = Self::stale(floats.len());
+        buffer.copy_from_slice(floats);
+        buffer
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let floats = std::mem::take(&mut self.floats);
+        let capacity = floats.len();
+        let surplus = with_pool(|pool| {
+            pool.used_floats -= capacity;
+            // At most as much lies idle as was ever in use at once.
+            if pool.free_floats + capacity > pool.most_used {
+                return Some(floats);
+            }
+            pool.free_floats += capacity;
+            pool.free.entry(capacity).or_default().push(floats);
+            None
+        });
+        drop(surplus);
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.floats[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.floats[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Buffer, capacity};
+
+    #[test]
+    fn a_buffer_has_the_length_asked_for() {
+        for len in [0, 1, 63, 64, 65, 1000, 98_304, 98_305] {
+            assert!(len <= capacity(len) && capacity(len) <= len + (len / 8).max(64));
+            let mut buffer = Buffer::stale(len);
+            assert_eq!(buffer.len(), len);
+            buffer.fill(7.0);
+        }
+        assert_eq!(Buffer::copy_of(&[1.0, 2.0])[..], [1.0, 2.0]);
+    }
+}
