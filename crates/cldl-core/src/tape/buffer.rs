@@ -41,15 +41,19 @@ fn capacity(len: usize) -> usize {
 impl Buffer {
     /// A buffer of `len` floats with any numbers in it.
     pub(crate) fn stale(len: usize) -> Self {
-        let capacity = capacity(len);
+        let wanted = capacity(len);
         let recycled = with_pool(|pool| {
+            // One of up to twice the size will do: a pass of plain numbers then takes the buffers that
+            // one of dual numbers left.
+            let fitting = pool.free.range_mut(wanted..=2 * wanted);
+            let recycled = fitting.filter_map(|(_, buffers)| buffers.pop()).next();
+            let capacity = recycled.as_ref().map_or(wanted, Vec::len);
+            pool.free_floats -= recycled.as_ref().map_or(0, Vec::len);
             pool.used_floats += capacity;
             pool.most_used = pool.most_used.max(pool.used_floats);
-            let floats = pool.free.get_mut(&capacity)?.pop()?;
-            pool.free_floats -= capacity;
-            Some(floats)
+            recycled
         });
-        Self { floats: recycled.unwrap_or_else(|| vec![0.0; capacity]), len }
+        Self { floats: recycled.unwrap_or_else(|| vec![0.0; wanted]), len }
     }
 
     /// A copy of `floats`.
@@ -66,8 +70,8 @@ impl Drop for Buffer {
         let capacity = floats.len();
         let surplus = with_pool(|pool| {
             pool.used_floats -= capacity;
-            // At most as much lies idle as was ever in use at once.
-            if pool.free_floats + capacity > pool.most_used {
+            // Hardly more lies idle than was ever in use at once.
+            if pool.free_floats + capacity > pool.most_used / 4 * 5 {
                 return Some(floats);
             }
             pool.free_floats += capacity;
