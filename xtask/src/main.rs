@@ -2,6 +2,7 @@
 //! the workspace, so that it builds in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
 
+mod bench;
 mod check_gpu;
 mod child;
 mod ci;
@@ -34,6 +35,7 @@ enum Chore {
     Reproduce(reproduce::Args),
     /// Run every check: format, tidy, clippy, tests, docs, the GPU features' types
     Ci(ci::Args),
+    Bench(bench::Args),
     /// Type-check the features `cuda` and `metal` on a machine that has neither
     CheckGpu(check_gpu::Args),
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Reproduce(args) => reproduce::run(&args),
         Chore::Ci(args) => ci::run(&args),
+        Chore::Bench(args) => bench::run(&args),
         Chore::CheckGpu(args) => check_gpu::run(&args),
     };
     match result {

@@ -4,8 +4,8 @@
 //! its addition: so `Gelem/s` reads GFLOP/s. The number of threads is `RAYON_NUM_THREADS`.
 
 use cldl_core::kernels::{
-    ConvShape, Finish, conv_forward, conv_input_grad, conv_weight_grad, linear_forward, linear_input_grad,
-    linear_weight_grad,
+    ConvShape, Finish, conv_forward, conv_input_grad, conv_weight_grad, linear_forward,
+    linear_input_grad, linear_weight_grad,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 

@@ -115,11 +115,7 @@ impl Value for Tensor {
     }
 
     fn through<N: Network>(&self, network: &N) -> Result<Self> {
-        if takes_kernels(self) {
-            stretch(self, 1, |x| network.run(x))
-        } else {
-            network.run(self)
-        }
+        if takes_kernels(self) { stretch(self, 1, |x| network.run(x)) } else { network.run(self) }
     }
 
     fn map_linear(&self, map: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {

@@ -51,7 +51,7 @@ impl<'a> Answers<'a> {
     }
 
     /// Accuracy in percent of the model with digest `target`, clean or under an attack with one eps from
-    /// `surrogates` (digests); none if the store lacks something.
+    /// `surrogates` (digests); none if the store lacks something, NaN if no image counts.
     ///
     /// # Errors
     /// If the attack is unknown, or a file of the store can't be read.
@@ -70,7 +70,7 @@ impl<'a> Answers<'a> {
                 robust_accuracy(self.store, &clean, surrogates, sets, (kind, eps), protocol)?
             }
         };
-        Ok(score.and_then(|score| score.percent()))
+        Ok(score.map(|score| score.percent().unwrap_or(f64::NAN)))
     }
 }
 

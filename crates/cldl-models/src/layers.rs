@@ -96,12 +96,7 @@ impl ConvNorm {
         Ok(Self { conv, geometry: Geometry { stride, padding: kernel / 2 }, norm })
     }
 
-    pub(crate) fn forward<L: Layers>(
-        &self,
-        x: &L,
-        mode: Mode,
-        finish: Finish<'_, L>,
-    ) -> Result<L> {
+    pub(crate) fn forward<L: Layers>(&self, x: &L, mode: Mode, finish: Finish<'_, L>) -> Result<L> {
         let conv = mode.weight(&self.conv);
         if mode == Mode::Eval {
             let (scale, shift) = self.norm.folded()?;

@@ -57,7 +57,8 @@ impl Member {
     /// # Errors
     /// If the images' shape does not fit the architecture.
     pub fn forward<V: Value>(&self, images: &V, mode: Mode) -> Result<Forward<V>> {
-        let representation = images.through(&Pass { member: self, to: To::Representation, mode })?;
+        let representation =
+            images.through(&Pass { member: self, to: To::Representation, mode })?;
         let logits = representation.through(&Classify { network: &self.network, mode })?;
         Ok(Forward { representation, logits })
     }

@@ -23,8 +23,11 @@ pub(crate) fn missing(plan: &Plan, table: &Value) -> Vec<Slice> {
     let selected = plan.columns.iter().filter(|column| column.selected);
     let columns: Vec<String> = selected.map(|column| column.column.key()).collect();
     let lacks = |row: &Value| {
-        let number = |key: &String| &row["cells"][key]["ours"];
-        columns.iter().any(|key| number(key).is_null() || table["clean"][key].is_null())
+        columns.iter().any(|key| {
+            let cell = &row["cells"][key];
+            let unknown = cell["ours"].is_null() && cell["undefined"] != true;
+            unknown || table["clean"][key].is_null()
+        })
     };
     let rows = table["rows"].as_array().map_or(&[][..], Vec::as_slice);
     let unanswered = |attack: &str, eps: f64| {

@@ -16,12 +16,12 @@ mod request;
 mod show;
 
 pub(crate) use args::Args;
+pub(crate) use cldl::Cldl;
 
 use crate::interrupt::{self, Interrupted};
 use crate::{Usage, workspace};
 use anyhow::{Context as _, Result, bail, ensure};
 use args::Settings;
-use cldl::Cldl;
 use common::Common;
 use files::Files;
 use grid::{Column, Experiment, TABLES};

@@ -31,5 +31,5 @@ pub use finish::Finish;
 pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};
 pub use norm::{NormStats, batch_norm_backward, batch_norm_forward, channel_affine};
 pub use peak::fma_peak;
-pub use rearrange::{mean_positions, spread_positions, transpose_images};
 pub use pool::{max_pool2_backward, max_pool2_forward};
+pub use rearrange::{mean_positions, spread_positions, transpose_images};

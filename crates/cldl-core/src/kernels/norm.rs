@@ -189,9 +189,13 @@ pub fn batch_norm_backward(
 /// If the length of a slice contradicts the shape.
 pub fn channel_affine(x: &[f32], scale: &[f32], shift: Option<&[f32]>, y: &mut [f32]) {
     assert!(y.len() == x.len() && x.len().is_multiple_of(scale.len()));
-    match shift {
-        None => channel_map(scale.len(), [scale], [x], y, |[a], [x]| x * a),
-        Some(b) => channel_map(scale.len(), [scale, b], [x], y, |[a, b], [x]| x * a + b),
+    // Images have 1 or 3 channels: 16 pixels at a time fill the vectors.
+    let few = scale.len() < 16 && x.len().is_multiple_of(16 * scale.len());
+    let pixels = if few { 16 } else { 1 };
+    let (a, b) = (scale.repeat(pixels), shift.map(|shift| shift.repeat(pixels)));
+    match b {
+        None => channel_map(a.len(), [&a], [x], y, |[a], [x]| x * a),
+        Some(b) => channel_map(a.len(), [&a, &b], [x], y, |[a, b], [x]| x * a + b),
     }
 }
 

@@ -41,11 +41,7 @@ pub(crate) fn conv2d(
 }
 
 /// The shapes of a convolution of images of shape `dims`.
-pub(crate) fn conv_shape(
-    dims: &[usize],
-    weight: &Tensor,
-    geometry: Geometry,
-) -> Result<ConvShape> {
+pub(crate) fn conv_shape(dims: &[usize], weight: &Tensor, geometry: Geometry) -> Result<ConvShape> {
     let &[batch, in_h, in_w, in_ch] = dims else { bail!("conv2d: {dims:?} are no images") };
     let (out_ch, weight_ch, kernel, kernel_w) = weight.dims4()?;
     let Geometry { stride, padding } = geometry;

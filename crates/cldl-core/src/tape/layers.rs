@@ -181,7 +181,16 @@ impl Layers for Traced {
         let (x, lanes) = (self.data(), self.lanes());
         let mut y = Buffer::stale(rows * outputs);
         let b = bias.as_ref().map(|bias| bias.floats());
-        kernels::linear_forward(rows, inputs, outputs, &x, weight.floats(), b, rows / lanes, &mut y);
+        kernels::linear_forward(
+            rows,
+            inputs,
+            outputs,
+            &x,
+            weight.floats(),
+            b,
+            rows / lanes,
+            &mut y,
+        );
         let from = self.node();
         let tracked = weight.tracked() || bias.as_ref().is_some_and(|bias| bias.tracked());
         Ok(self.then(Arc::new(y), vec![rows, outputs], tracked, move |dy, sink| {

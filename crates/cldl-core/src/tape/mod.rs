@@ -50,7 +50,8 @@ pub(crate) fn stretch(
 fn with_floats<T>(x: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
-    let (candle::Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets())
+    let (candle::Storage::Cpu(storage), Some((start, end))) =
+        (&*storage, layout.contiguous_offsets())
     else {
         bail!("a stretch of layers is computed on the CPU")
     };

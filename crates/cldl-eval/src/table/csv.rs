@@ -21,7 +21,7 @@ pub fn csv(table: &Table) -> String {
     );
     let mut out = HEADER.to_owned();
     let mut line = |attack: &str, eps: f64, method: &str, cell: &Cell| {
-        let state = if cell.ours.is_some() { "run" } else { "not run" };
+        let state = if cell.ours.is_some() || cell.undefined { "run" } else { "not run" };
         let fields = [cell.ours, cell.std, cell.paper, cell.difference];
         let fields = fields.map(|field| field.map(|number| number.to_string()).unwrap_or_default());
         out += &[&start, attack, &eps.to_string(), method, state, &fields.join(",")].join(",");
@@ -29,7 +29,8 @@ pub fn csv(table: &Table) -> String {
     };
     for column in &table.columns {
         let (ours, std) = (table.clean(&column.key), table.clean_std(&column.key));
-        line("clean", 0.0, &column.key, &Cell { ours, paper: None, difference: None, std });
+        let cell = Cell { ours, paper: None, difference: None, std, undefined: false };
+        line("clean", 0.0, &column.key, &cell);
     }
     for row in &table.rows {
         for (method, cell) in &row.cells {

@@ -74,7 +74,7 @@ pub struct Row {
 /// Robust accuracy in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// Our number, the mean over seeds; none if it is not run.
+    /// Our number, the mean over seeds; none if it is not run, or undefined.
     pub ours: Option<f64>,
     /// The printed number.
     pub paper: Option<f64>,
@@ -83,6 +83,9 @@ pub struct Cell {
     /// Standard deviation of ours over seeds, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub std: Option<f64>,
+    /// It is run, but no image was right before the attack: 0 of 0.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undefined: bool,
 }
 
 /// What has to be known for one cell and one seed.
@@ -97,8 +100,8 @@ pub struct Question<'a> {
 }
 
 impl Table {
-    /// Fills a request: `ask` answers with a percentage, or none if it is not known yet. A cell has a number
-    /// once every seed has one.
+    /// Fills a request: `ask` answers with a percentage (NaN if it is one of no images), or none if it
+    /// is not known yet. A cell has a number once every seed has one.
     ///
     /// # Errors
     /// The first that `ask` returns.
@@ -177,10 +180,12 @@ impl Row {
 }
 
 impl Cell {
-    /// A cell from one number for each seed (none at all if it is not run).
+    /// A cell from one number for each seed (none at all if it is not run, NaN if it is undefined).
     pub fn new(ours: &[f64], paper: Option<f64>) -> Self {
         let n = ours.len() as f64;
         let mean = (!ours.is_empty()).then(|| ours.iter().sum::<f64>() / n);
+        let undefined = mean.is_some_and(f64::is_nan);
+        let mean = mean.filter(|mean| !mean.is_nan());
         let deviation = |mean: f64| {
             let squares: f64 = ours.iter().map(|one| (one - mean).powi(2)).sum();
             (squares / (n - 1.0)).sqrt()
@@ -190,6 +195,7 @@ impl Cell {
             paper,
             difference: mean.zip(paper).map(|(ours, paper)| tidy(ours - paper)),
             std: mean.filter(|_| 1 < ours.len()).map(deviation).map(tidy),
+            undefined,
         }
     }
 }
@@ -234,6 +240,15 @@ mod tests {
         assert_eq!(cell.std, Some(2.1213));
         assert_eq!(Cell::new(&[90.0], None).std, None);
         assert_eq!(Cell::new(&[], Some(1.0)).difference, None);
+    }
+
+    #[test]
+    fn a_percentage_of_no_images_is_undefined_and_not_missing() {
+        let cell = Cell::new(&[f64::NAN], Some(50.0));
+        assert!(cell.undefined && cell.ours.is_none() && cell.difference.is_none());
+        let json = serde_json::to_string(&cell).unwrap();
+        assert!(json.ends_with(r#""undefined":true}"#), "{json}");
+        assert!(!Cell::new(&[], None).undefined);
     }
 
     #[test]

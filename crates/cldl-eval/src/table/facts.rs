@@ -41,6 +41,10 @@ pub(crate) fn facts(table: &Table) -> Vec<String> {
     if !not_run.is_empty() {
         facts.push(format!("not run: {}", not_run.join(", ")));
     }
+    let mut cells = table.rows.iter().flat_map(|row| &row.cells);
+    if cells.any(|(_, cell)| cell.undefined) {
+        facts.push(format!("{UNDEFINED}: no image was right before the attack"));
+    }
     facts
 }
 
@@ -66,6 +70,14 @@ fn finding(check: &Check) -> String {
         "{verdict}: {} (ours {} of {}, paper {} of {})",
         check.claim, ours.held, ours.of, paper.held, paper.of
     )
+}
+
+/// What a cell says where no image was right before the attack.
+pub(crate) const UNDEFINED: &str = "0 of 0";
+
+/// Our number of a cell as printed.
+pub(crate) fn printed_cell(cell: &Cell) -> String {
+    if cell.undefined { UNDEFINED.to_owned() } else { printed(cell.ours, cell.std) }
 }
 
 /// Ours as printed, with its deviation if it has one.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::facts::{facts, findings, printed, subscript, title};
+use super::facts::{facts, findings, printed, printed_cell, subscript, title};
 use super::{Row, Table};
 
 /// The table as LaTeX; needs the package `booktabs`.
@@ -65,7 +65,7 @@ fn caption(table: &Table) -> String {
 
 fn ours(row: &Row, column: &str) -> String {
     let Some(cell) = row.cell(column) else { return String::new() };
-    let ours = math(&printed(cell.ours, cell.std));
+    let ours = math(&printed_cell(cell));
     if row.is_best(column) { format!("\\textbf{{{ours}}}") } else { ours }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::facts::{beside, facts, findings, printed, subscript, title};
+use super::facts::{beside, facts, findings, printed, printed_cell, subscript, title};
 use super::{Row, Table};
 
 /// The table as Markdown: how it was made, the table, what it shows.
@@ -31,7 +31,7 @@ fn line(out: &mut String, start: [&str; 2], cells: &[String]) {
 
 fn cell(row: &Row, column: &str) -> String {
     let Some(cell) = row.cell(column) else { return String::new() };
-    let ours = printed(cell.ours, cell.std);
+    let ours = printed_cell(cell);
     let ours = if row.is_best(column) { format!("**{ours}**") } else { ours };
     match beside(cell) {
         beside if beside.is_empty() => ours,

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
-use super::facts::{facts, findings, title};
+use super::facts::{UNDEFINED, facts, findings, title};
 use super::{Row, Table};
 
 /// The table as text: how it was made, the table (one decimal, to be narrow), what it shows.
@@ -38,7 +38,10 @@ fn cell(row: &Row, column: &str) -> String {
         (Some(paper), None) => format!("{paper:.1}"),
         (Some(paper), Some(difference)) => format!("{paper:.1} {difference:+.1}"),
     };
-    format!("{star}{}\n{beside}", printed(cell.ours))
+    format!(
+        "{star}{}\n{beside}",
+        if cell.undefined { UNDEFINED.to_owned() } else { printed(cell.ours) }
+    )
 }
 
 fn printed(ours: Option<f64>) -> String {
