@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps, its helpers too")]
 
 use candle::{Device, Result, Tensor, Var};
-use cldl_core::{Dual, Geometry, Stream, Value, with_candle_ops};
+use cldl_core::{Dual, Finish, Geometry, Layers, Network, Stream, Value, with_candle_ops};
 use proptest::prelude::*;
 
 /// Numbers in [-1, 1), named by `name`.
@@ -114,6 +114,52 @@ struct Pool;
 impl Op for Pool {
     fn apply<V: Value>(&self, x: &V, _: &[Tensor]) -> Result<V> {
         x.max_pool2()
+    }
+}
+
+/// A stretch with everything that a tape must get right: a value that three layers take, parameters
+/// that serve twice, finishes with and without their parts.
+struct Stretch(f64);
+
+/// The stretch on its parameters: a convolution, a norm, a convolution with a bias, a linear layer.
+struct OnParams<'a>(f64, &'a [Tensor]);
+
+impl Network for OnParams<'_> {
+    fn run<L: Layers>(&self, x: &L) -> Result<L> {
+        let Self(slope, p) = *self;
+        let same = Geometry { stride: 1, padding: 1 };
+        let activated = |residual| Finish { residual, slope: Some(slope) };
+        let x = x.channels_last()?.conv2d(&p[0], None, same)?;
+        let (a, _) = x.batch_norm_then(&p[1], &p[2], 1e-5, activated(None))?;
+        let b = a.conv2d_then(&p[3], Some(&p[2]), same, activated(Some(&a)))?;
+        let unfinished = Finish { residual: Some(&a), slope: None };
+        let (c, _) = b.batch_norm_then(&p[1], &p[2], 1e-5, unfinished)?;
+        let sum = c.add(&b.leaky_relu(slope)?)?;
+        sum.mean_positions()?
+            .linear(&p[4], None)?
+            .add(&sum.max_pool2()?.flatten()?.linear(&p[5], None)?)
+    }
+}
+
+impl Op for Stretch {
+    fn apply<V: Value>(&self, x: &V, params: &[Tensor]) -> Result<V> {
+        x.through(&OnParams(self.0, params))
+    }
+}
+
+#[test]
+fn a_stretch_of_layers_in_one_piece_is_the_layers_one_by_one() {
+    let (ch, out) = (3, 7);
+    for slope in [0.0, 0.1] {
+        let params: [(&[usize], f32); 6] = [
+            (&[out, ch, 3, 3], 0.0),
+            (&[out], 1.5),
+            (&[out], 0.2),
+            (&[out, out, 3, 3], 0.0),
+            (&[5, out], 0.0),
+            (&[5, out * 3 * 2], 0.0),
+        ];
+        agree(&Stretch(slope), &[4, ch, 6, 5], &params);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The inner loop for outputs of a few channels: vectors run along the terms of the sums.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::sized::run_sized;
 use super::unroll::unroll;
 use pulp::{MemMask, Simd, WithSimd};
 
@@ -42,22 +43,12 @@ impl Dots<'_> {
     /// Computes the block of `height` by `width`, at most `max_height` by [`MAX_WIDTH`].
     #[inline(always)]
     pub(super) fn run<S: Simd>(self, simd: S, height: usize, width: usize) {
-        macro_rules! choose {
-            ($($width:literal: $($height:literal)*;)*) => {
-                match (height, width) {
-                    $($(($height, $width) if const { $height <= max_height::<S>($width) } => {
-                        simd.vectorize(Sized::<'_, $height, $width>(self));
-                    })*)*
-                    _ => unreachable!("no block of {height} by {width}"),
-                }
-            };
-        }
-        choose! {
+        run_sized!(self, simd, height, width, max_height, {
             1: 1 2 3 4 5 6 7 8 9 10 11 12;
             2: 1 2 3 4 5 6 7 8;
             3: 1 2 3 4 5 6;
             4: 1 2 3 4 5 6;
-        }
+        });
     }
 }
 

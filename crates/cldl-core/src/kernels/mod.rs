@@ -22,6 +22,7 @@ mod peak;
 mod pool;
 mod prefetch;
 mod rearrange;
+mod sized;
 mod tile;
 mod unroll;
 

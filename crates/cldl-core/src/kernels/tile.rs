@@ -1,6 +1,7 @@
 //! The one inner loop of all convolutions: a tile of outputs held in vector registers.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::sized::run_sized;
 use super::unroll::unroll;
 use pulp::{MemMask, Simd, WithSimd};
 
@@ -65,21 +66,11 @@ impl Tile<'_> {
     /// Computes the tile of `height` by `width`, at most `max_height` by [`MAX_WIDTH`].
     #[inline(always)]
     pub(super) fn run<S: Simd>(self, simd: S, height: usize, width: usize) {
-        macro_rules! choose {
-            ($($width:literal: $($height:literal)*;)*) => {
-                match (height, width) {
-                    $($(($height, $width) if const { $height <= max_height::<S>($width) } => {
-                        simd.vectorize(Sized::<'_, $height, $width>(self));
-                    })*)*
-                    _ => unreachable!("no tile of {height} by {width}"),
-                }
-            };
-        }
-        choose! {
+        run_sized!(self, simd, height, width, max_height, {
             1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16;
             2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
             3: 1 2 3 4 5 6 7 8 9;
-        }
+        });
     }
 }
 

@@ -1,8 +1,8 @@
-//! The differentiable ops, each once for the CPU kernels and once in candle's own ops.
+//! Single layers of tensors: on the CPU in f32 a stretch of one layer (see [`crate::tape`]), elsewhere
+//! and in f64 in candle's own ops, against which the kernels are tested.
 //!
 //! Every function takes `lanes`: 1 for a batch of numbers, 2 for a batch of dual numbers (values
-//! stacked over tangents, see [`crate::Dual`]). The path in candle's ops runs on every device and in
-//! f64; the kernels run on the CPU in f32 and are tested against it.
+//! stacked over tangents, see [`crate::Dual`]).
 
 pub(crate) mod activation;
 pub(crate) mod conv;
