@@ -82,7 +82,7 @@ impl Subject {
         let [channels, height, width] = arch.image_shape();
         let images = |purpose: &str| {
             let mut stream = Stream::new(0, purpose, &[]);
-            let pixels = (0..batch * channels * height * width).map(|_| stream.uniform() as f32);
+            let pixels = (0..batch * channels * height * width).map(|_| stream.uniform());
             let pixels: Vec<f32> = pixels.collect();
             Tensor::from_vec(pixels, (batch, channels, height, width), device)
         };

@@ -28,7 +28,9 @@ impl Finish<'_> {
                 }
             }
             None if self.slope.is_some() => {
-                y.iter_mut().for_each(|y| *y = leaky_relu_of(*y, slope));
+                for y in y {
+                    *y = leaky_relu_of(*y, slope);
+                }
             }
             None => {}
         }

@@ -39,7 +39,9 @@ pub fn mean_positions(positions: usize, ch: usize, x: &[f32], y: &mut [f32]) {
         for pixel in x.chunks_exact(ch) {
             y.iter_mut().zip(pixel).for_each(|(y, x)| *y += x);
         }
-        y.iter_mut().for_each(|y| *y *= scale);
+        for y in y {
+            *y *= scale;
+        }
     });
 }
 

@@ -5,13 +5,13 @@ use candle::{Result, Tensor};
 
 use super::{halves, path::takes_kernels};
 use crate::layers::Layers as _;
-use crate::tape::stretch;
+use crate::tape::{Traced, stretch};
 
 /// Maximum of each 2x2 window of `[R, H, W, Ch]`: `[R, H/2, W/2, Ch]`; an odd last row or column is
 /// dropped. A tangent is taken at the position of its value's maximum.
 pub(crate) fn max_pool2(x: &Tensor, lanes: usize) -> Result<Tensor> {
     if takes_kernels(x) {
-        return stretch(x, lanes, |x| x.max_pool2());
+        return stretch(x, lanes, Traced::max_pool2);
     }
     let (rows, h, w, ch) = x.dims4()?;
     let even = x.narrow(1, 0, h / 2 * 2)?.narrow(2, 0, w / 2 * 2)?.contiguous()?;

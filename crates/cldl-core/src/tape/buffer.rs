@@ -45,8 +45,8 @@ impl Buffer {
         let recycled = with_pool(|pool| {
             // One of up to twice the size will do: a pass of plain numbers then takes the buffers that
             // one of dual numbers left.
-            let fitting = pool.free.range_mut(wanted..=2 * wanted);
-            let recycled = fitting.filter_map(|(_, buffers)| buffers.pop()).next();
+            let mut fitting = pool.free.range_mut(wanted..=2 * wanted);
+            let recycled = fitting.find_map(|(_, buffers)| buffers.pop());
             let capacity = recycled.as_ref().map_or(wanted, Vec::len);
             pool.free_floats -= recycled.as_ref().map_or(0, Vec::len);
             pool.used_floats += capacity;

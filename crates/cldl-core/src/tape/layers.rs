@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle::{Result, Tensor, bail};
 
 use super::buffer::Buffer;
-use super::traced::{Sink, Traced};
+use super::traced::{Param, Sink, Traced};
 use crate::kernels::{self, add_assign, leaky_relu_backward, transpose_images};
 use crate::layers::{Finish, Layers};
 use crate::ops::conv::{Geometry, conv_shape};
@@ -106,7 +106,7 @@ impl Layers for Traced {
         let lanes = self.lanes();
         let mut y = Buffer::stale(shape.batch * shape.out_len());
         let whole = Self::kernel_finish(&finish);
-        let (x, w, b) = (self.data(), weight.floats(), bias.as_ref().map(|bias| bias.floats()));
+        let (x, w, b) = (self.data(), weight.floats(), bias.as_ref().map(Param::floats));
         if lanes == 1 {
             kernels::conv_forward(&shape, &x, w, b, shape.batch, whole, &mut y);
         } else {
@@ -120,7 +120,7 @@ impl Layers for Traced {
             }
         }
         let from = self.node();
-        let tracked = weight.tracked() || bias.as_ref().is_some_and(|bias| bias.tracked());
+        let tracked = weight.tracked() || bias.as_ref().is_some_and(Param::tracked);
         Ok(self.finished(y, dims, tracked, &finish, move |dy, sink| {
             sink.add_param(&weight, |dw| kernels::conv_weight_grad(&shape, &x, dy, dw));
             if let Some(bias) = &bias {
@@ -180,7 +180,7 @@ impl Layers for Traced {
         let bias = bias.map(|bias| self.param(bias)).transpose()?;
         let (x, lanes) = (self.data(), self.lanes());
         let mut y = Buffer::stale(rows * outputs);
-        let b = bias.as_ref().map(|bias| bias.floats());
+        let b = bias.as_ref().map(Param::floats);
         kernels::linear_forward(
             rows,
             inputs,
@@ -192,7 +192,7 @@ impl Layers for Traced {
             &mut y,
         );
         let from = self.node();
-        let tracked = weight.tracked() || bias.as_ref().is_some_and(|bias| bias.tracked());
+        let tracked = weight.tracked() || bias.as_ref().is_some_and(Param::tracked);
         Ok(self.then(Arc::new(y), vec![rows, outputs], tracked, move |dy, sink| {
             sink.add_param(&weight, |dw| {
                 kernels::linear_weight_grad(rows, inputs, outputs, &x, &dy, dw);
