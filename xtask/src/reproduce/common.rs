@@ -103,7 +103,7 @@ pub(crate) struct Size {
     pub(crate) epochs: usize,
     pub(crate) examples: usize,
     /// Images of a step, if not as many as usual.
-    pub(crate) batch_size: Option<usize>,
+    pub(crate) batch: Option<usize>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -144,7 +144,7 @@ impl Common {
         let epochs = scale.epochs.get(&variant.to_string()).and_then(|by| by.get(&table.dataset));
         let epochs = *epochs
             .with_context(|| format!("common.toml: no {variant} epochs for `{}`", table.dataset))?;
-        Ok(Size { limit_train: None, epochs, examples: scale.examples, batch_size: None })
+        Ok(Size { limit_train: None, epochs, examples: scale.examples, batch: None })
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
             let table = Experiment::read(&experiments(), number).unwrap();
             common.size(&table, Scale::Paper, variant).unwrap()
         };
-        let full = |epochs| Size { limit_train: None, epochs, examples: 9000, batch_size: None };
+        let full = |epochs| Size { limit_train: None, epochs, examples: 9000, batch: None };
         assert_eq!(epochs(1, Variant::Official), full(201));
         assert_eq!(epochs(4, Variant::Official), full(21));
         assert_eq!(epochs(6, Variant::Official), full(31));

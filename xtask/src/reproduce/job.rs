@@ -94,7 +94,7 @@ fn training(
         "--epochs".to_owned(),
         size.epochs.to_string(),
         "--batch-size".to_owned(),
-        size.batch_size.unwrap_or(common.training.batch_size).to_string(),
+        size.batch.unwrap_or(common.training.batch_size).to_string(),
         "--lr".to_owned(),
         common.training.lr.to_string(),
         "--seed".to_owned(),
