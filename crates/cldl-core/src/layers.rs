@@ -39,6 +39,9 @@ impl<L: Layers> Finish<'_, L> {
 
 /// The layers. The first dimension is the batch; images are `[B, H, W, Ch]` but for
 /// [`Self::channels_last`].
+///
+/// # Errors
+/// Every layer fails if the shapes of its arguments do not fit each other.
 pub trait Layers: Clone + Sized {
     /// Convolution with `weight` `[O, Ch, K, K]`, plus `bias` `[O]`, and what follows it.
     fn conv2d_then(
@@ -71,7 +74,7 @@ pub trait Layers: Clone + Sized {
     /// Maximum of each 2x2 window; its gradient belongs to the first maximum.
     fn max_pool2(&self) -> Result<Self>;
 
-    /// x + y, of equal shapes.
+    /// x + y. Inside a network the shapes are equal; those of losses may broadcast, but for the batch.
     fn add(&self, other: &Self) -> Result<Self>;
 
     /// `[B, Ch, H, W]` as `[B, H, W, Ch]`.
