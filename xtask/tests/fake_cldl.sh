@@ -7,6 +7,7 @@ shift
 case $command in
 train)
     method= members= seed= epochs= parameters= dry=
+    costs=',"step_seconds":1,"expected_attack_seconds":1e-4'
     while [ $# -gt 0 ]; do
         case $1 in
         --method) method=$2 ;;
@@ -15,6 +16,7 @@ train)
         --epochs) epochs=$2 ;;
         --gamma | --alpha | --beta) parameters=$parameters-$2 ;;
         --dry-run) dry=yes ;;
+        --untimed) costs= ;;
         esac
         shift
     done
@@ -23,7 +25,7 @@ train)
         state=new
         [ -d "$run" ] && state=partial
         [ -e "$run/done" ] && state=done
-        echo "{\"run\":\"$run\",\"state\":\"$state\",\"expected_seconds\":61,\"expected_attack_seconds\":1e-4}"
+        echo "{\"run\":\"$run\",\"state\":\"$state\",\"steps\":61,\"total_steps\":61$costs}"
         exit
     fi
     mkdir -p "$run"

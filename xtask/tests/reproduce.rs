@@ -67,9 +67,11 @@ fn trains_attacks_and_writes_the_table_and_does_nothing_twice() {
     assert_eq!(text(&first.stdout), "the table\n");
     let made = calls(root.path());
     // Two surrogates and seven columns.
-    assert_eq!(count(&made, "train --dry-run"), 9);
+    // How far each is; then what each takes, but the baseline costs what the surrogate of its size does.
+    assert_eq!(count(&made, "train --dry-run"), 9 + 8);
     assert_eq!(count(&made, "train"), 9);
-    assert_eq!(count(&made, "eval blackbox"), 4);
+    // Four attacks, four eps.
+    assert_eq!(count(&made, "eval blackbox"), 16);
 
     // `cldl_eval::table::Request` is tested on the same file.
     let mut written = request(root.path());
@@ -81,6 +83,7 @@ fn trains_attacks_and_writes_the_table_and_does_nothing_twice() {
     assert!(second.status.success());
     let made = calls(root.path());
     assert_eq!((count(&made, "train"), count(&made, "eval")), (0, 0));
+    assert_eq!(count(&made, "train --dry-run"), 9, "nothing is left to be measured");
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn calls_are_what_the_contract_says() {
     assert_eq!(
         attacked[0],
         "eval blackbox runs/cldl-3-4-4-m3-s0-e2 --surrogates runs/baseline-m3-s100-e2 \
-         runs/baseline-m5-s100-e2 --attacks bim --eps 0.1 0.15 0.2 0.25 --losses ce cw-official \
+         runs/baseline-m5-s100-e2 --attacks bim --eps 0.1 --losses ce cw-official \
          --attack-seeds 3 --steps 10 --examples 200 --store runs/outcomes --json"
     );
     let last = made.last().unwrap();
@@ -131,8 +134,8 @@ fn shared_weights_give_each_seed_its_own_surrogates() {
     let output = reproduce(root.path(), &args);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let made = calls(root.path());
-    // Two sizes and two seeds of surrogates, two targets; four attacks on two groups.
-    assert_eq!((count(&made, "train"), count(&made, "eval")), (6, 8));
+    // Two sizes and two seeds of surrogates, two targets; sixteen attacks on two groups.
+    assert_eq!((count(&made, "train"), count(&made, "eval")), (6, 32));
     assert_eq!(request(root.path())["surrogates"][1][0], "runs/baseline-m3-s1-e2");
 }
 
@@ -143,7 +146,7 @@ fn a_failed_training_leaves_the_table_so_far_and_says_so_in_one_line() {
     let output = reproduce(root.path(), &["--table", "4"]);
     assert_eq!(output.status.code(), Some(1));
     let last = text(&output.stderr).lines().last().unwrap().to_owned();
-    assert!(last.starts_with("error: table 4: trs, seed 0: `cldl train`"), "{last}");
+    assert!(last.starts_with("error: table 4: train trs, seed 0: `cldl train`"), "{last}");
     assert!(root.path().join("results/table4-smoke/table.json").exists());
     calls(root.path());
 
