@@ -36,6 +36,9 @@ const EXAMPLES: &str = "Examples:
   cldl status results/table4-smoke --costs
   watch cldl status                     again and again";
 
+/// Waiting tasks that are named.
+const SHOWN: usize = 5;
+
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
         let folders = folders(&self.folder)?;
@@ -90,12 +93,17 @@ fn text(grid: &Status) -> String {
         let _ = match task.state {
             State::Running => writeln!(text, "  running  {}", running(task)),
             State::Failed => writeln!(text, "  failed   {}", failed(task)),
-            State::Waiting => match &task.job {
-                Some(job) => writeln!(text, "  queued   {} (Slurm job {job})", task.name),
-                None => writeln!(text, "  waiting  {}", task.name),
-            },
-            State::Done => Ok(()),
+            State::Waiting | State::Done => Ok(()),
         };
+    }
+    let waiting = grid.tasks.iter().filter(|task| task.state == State::Waiting);
+    for (place, task) in waiting.enumerate() {
+        let job = task.job.as_ref().map_or(String::new(), |job| format!(" (Slurm job {job})"));
+        if place == SHOWN {
+            let _ = writeln!(text, "  waiting  and {} more", grid.waiting - SHOWN);
+            break;
+        }
+        let _ = writeln!(text, "  waiting  {}{job}", task.name);
     }
     if !grid.alive && grid.done < grid.tasks.len() {
         let _ = writeln!(text, "  nobody works on it; `{}` goes on", grid.command);

@@ -11,6 +11,10 @@ use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Writing a table takes the test images and every model's digest: little, whichever table.
+const TABLE_SECONDS: f64 = 10.0;
+const TABLE_MEMORY: u64 = 500 << 20;
+
 /// The grid of a table; what is in no `missing` slice and finished is noted as done.
 pub(crate) fn grid(
     plan: &Plan,
@@ -63,8 +67,8 @@ pub(crate) fn table(grid: &Grid, plan: &Plan, settings: &Settings, folder: &Path
         kind: Kind::Table,
         args,
         needs: grid.tasks.iter().map(|task| task.id.clone()).collect(),
-        seconds: 10.0,
-        memory: None,
+        seconds: TABLE_SECONDS,
+        memory: Some(TABLE_MEMORY),
         done: false,
         earlier: 0,
     }

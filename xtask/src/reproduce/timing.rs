@@ -32,7 +32,7 @@ impl Timings {
         let cost = Cost {
             step_seconds: answer.step_seconds.unwrap_or(0.0),
             attack_seconds: answer.expected_attack_seconds.unwrap_or(0.0),
-            memory: answer.memory,
+            memory: answer.expected_memory_bytes,
             checkpoint: answer.checkpoint_bytes.unwrap_or(0),
         };
         self.0.insert(shape, cost);

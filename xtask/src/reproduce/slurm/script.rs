@@ -62,6 +62,10 @@ pub(crate) fn script(
     for task in &array.tasks {
         let _ = write!(text, " \\\n    {}", task.id);
     }
+    if let Some(data) = std::env::var_os("CLDL_DATA_DIR") {
+        // Clusters whose jobs do not inherit the environment need it said.
+        let _ = write!(text, "\nexport CLDL_DATA_DIR={}", quoted(Path::new(&data)));
+    }
     let _ = write!(
         text,
         "\nshift \"$SLURM_ARRAY_TASK_ID\"\nexport RAYON_NUM_THREADS=\"$SLURM_CPUS_PER_TASK\"\n\
