@@ -57,8 +57,13 @@ fn a_grid_is_submitted_as_arrays_and_run_by_their_scripts() {
     let asked = lines(&root, "sbatch");
     let scripts: Vec<&str> = asked.iter().map(|line| line.rsplit('/').next().unwrap()).collect();
     assert_eq!(scripts, ["1-train.sbatch", "2-attack.sbatch", "3-table.sbatch"]);
-    assert!(asked[1].contains("--dependency=afterok:41 --kill-on-invalid-dep=yes"), "{}", asked[1]);
-    assert!(asked[2].contains("--dependency=afterok:41:42"), "{}", asked[2]);
+    let each = |job: u32, tasks: u32| (0..tasks).map(move |index| format!(":{job}_{index}"));
+    let trainings: String = each(41, 9).collect();
+    let option = format!("--dependency=afterok{trainings} --kill-on-invalid-dep=yes");
+    assert!(asked[1].contains(&option), "{}", asked[1]);
+    let attacks: String = each(42, 16).collect();
+    let option = format!("--dependency=afterok{trainings}{attacks} ");
+    assert!(asked[2].contains(&option), "{}", asked[2]);
     let script =
         fs::read_to_string(root.path("results/table4-smoke/slurm/1-train.sbatch")).unwrap();
     for option in ["--array=0-8\n", "--requeue", "--signal=B:TERM@60", "--time=0-00:10:00\n"] {
@@ -98,8 +103,8 @@ fn what_is_lost_is_submitted_again_after_what_is_queued() {
     assert_eq!(code, Some(0), "{told}");
     let asked = lines(&root, "sbatch");
     assert_eq!(asked.len(), 5, "{asked:?}");
-    assert!(asked[3].contains("--dependency=afterok:41"), "{}", asked[3]);
-    assert!(asked[4].contains("--dependency=afterok:41:44"), "{}", asked[4]);
+    assert!(asked[3].contains("--dependency=afterok:41_4 "), "{}", asked[3]);
+    assert!(asked[4].contains("--dependency=afterok:41_4:44_0:44_1"), "{}", asked[4]);
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn a_profile_and_flags_are_in_the_script_and_a_dry_run_submits_nothing() {
         "--constraint=avx512\n",
         "--gres=gpu:1\n",
         "--time=8:00:00\n",
-        "--dependency=afterok:<1-train>",
+        "--dependency=afterok:<1-train>_0:<1-train>_1:",
     ] {
         assert!(shown.contains(option), "{option} in {shown}");
     }
@@ -142,7 +147,7 @@ fn several_jobs_at_a_time_make_the_same_calls() {
         let root = Sandbox::new();
         let output = root.command(&["--table", "4", "--jobs", jobs]).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let calls = root.calls().into_iter();
+        let calls = lines(&root, "calls").into_iter();
         let mut calls: Vec<String> = calls
             .filter(|call| !call.contains("--dry-run") && !call.starts_with("table"))
             .collect();

@@ -15,6 +15,14 @@ fn reproduce(root: &Sandbox, args: &[&str]) -> Output {
     root.command(args).output().unwrap()
 }
 
+/// The calls of the stand-in since the last time, one a line.
+fn calls(root: &Sandbox) -> Vec<String> {
+    let path = root.path("calls");
+    let calls = fs::read_to_string(&path).unwrap_or_default();
+    fs::write(path, "").unwrap();
+    calls.lines().map(str::to_owned).collect()
+}
+
 fn count(calls: &[String], start: &str) -> usize {
     let dry = start.ends_with("--dry-run");
     let start = start.trim_end_matches(" --dry-run");
@@ -32,7 +40,7 @@ fn trains_attacks_and_writes_the_table_and_does_nothing_twice() {
     let first = reproduce(&root, &["--table", "4"]);
     assert!(first.status.success(), "{}", text(&first.stderr));
     assert_eq!(text(&first.stdout), "the table\n");
-    let made = root.calls();
+    let made = calls(&root);
     // Two surrogates and seven columns.
     // How far each is; then what each takes, but the baseline costs what the surrogate of its size does.
     assert_eq!(count(&made, "train --dry-run"), 9 + 8);
@@ -48,7 +56,7 @@ fn trains_attacks_and_writes_the_table_and_does_nothing_twice() {
 
     let second = reproduce(&root, &["--table", "4"]);
     assert!(second.status.success());
-    let made = root.calls();
+    let made = calls(&root);
     assert_eq!((count(&made, "train"), count(&made, "eval")), (0, 0));
     assert_eq!(count(&made, "train --dry-run"), 9, "nothing is left to be measured");
 }
@@ -57,7 +65,7 @@ fn trains_attacks_and_writes_the_table_and_does_nothing_twice() {
 fn calls_are_what_the_contract_says() {
     let root = Sandbox::new();
     assert!(reproduce(&root, &["--table", "4", "--only", "cldl-3-4-4"]).status.success());
-    let made = root.calls();
+    let made = calls(&root);
     let trained = made.iter().filter(|call| call.starts_with("train") && !call.contains("dry"));
     let trained: Vec<&String> = trained.collect();
     assert_eq!(trained.len(), 3);
@@ -100,7 +108,7 @@ fn shared_weights_give_each_seed_its_own_surrogates() {
     let args = ["--table", "4", "--only", "cldl-3-2-1", "--seeds", "2", "--shared-init"];
     let output = reproduce(&root, &args);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let made = root.calls();
+    let made = calls(&root);
     // Two sizes and two seeds of surrogates, two targets; sixteen attacks on two groups.
     assert_eq!((count(&made, "train"), count(&made, "eval")), (6, 32));
     assert_eq!(request(&root)["surrogates"][1][0], "runs/baseline-m3-s1-e2");
@@ -115,11 +123,11 @@ fn a_failed_training_leaves_the_table_so_far_and_says_so_in_one_line() {
     let last = text(&output.stderr).lines().last().unwrap().to_owned();
     assert!(last.starts_with("error: table 4: train trs, seed 0: `cldl train`"), "{last}");
     assert!(root.path("results/table4-smoke/table.json").exists());
-    root.calls();
+    calls(&root);
 
     fs::remove_file(root.path("fail-trs")).unwrap();
     assert!(reproduce(&root, &["--table", "4"]).status.success());
-    assert_eq!(count(&root.calls(), "train"), 4, "five were done before the failure");
+    assert_eq!(count(&calls(&root), "train"), 4, "five were done before the failure");
 }
 
 #[test]

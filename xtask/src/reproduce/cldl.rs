@@ -36,6 +36,22 @@ pub(crate) struct DryRun {
     pub(crate) expected_memory_bytes: Option<u64>,
 }
 
+impl DryRun {
+    /// What is said of a training that nobody has begun, as far as its arguments tell.
+    pub(crate) fn imagined(args: &[String]) -> Self {
+        Self {
+            run: format!("runs/{}", args.join(" ")),
+            state: RunState::New,
+            steps: 0.0,
+            total_steps: 0.0,
+            step_seconds: None,
+            expected_attack_seconds: None,
+            checkpoint_bytes: None,
+            expected_memory_bytes: None,
+        }
+    }
+}
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,7 @@
 //! The plan: which trainings and attacks a table needs, what is there already, what the rest takes.
 
 use super::args::Settings;
-use super::cldl::{Cldl, RunState};
+use super::cldl::{Cldl, DryRun, RunState};
 use super::common::{Common, Size};
 use super::grid::{Column, Experiment};
 use super::job::{self, Job};
@@ -40,8 +40,6 @@ pub(crate) struct Training {
     pub(crate) state: RunState,
     /// Steps to go.
     pub(crate) steps: f64,
-    /// Steps in all.
-    pub(crate) total_steps: f64,
     /// What its steps take; nothing is known before [`Plan::time`].
     pub(crate) cost: Cost,
 }
@@ -63,12 +61,26 @@ impl Plan {
         common: &Common,
         settings: &Settings,
     ) -> Result<Self> {
+        Self::new(table, common, settings, &mut |job| cldl.dry_run(&job.args, false))
+    }
+
+    /// A plan of which nothing is there, without asking about every training.
+    pub(crate) fn imagine(table: Experiment, common: &Common, settings: &Settings) -> Result<Self> {
+        Self::new(table, common, settings, &mut |job| Ok(DryRun::imagined(&job.args)))
+    }
+
+    fn new(
+        table: Experiment,
+        common: &Common,
+        settings: &Settings,
+        ask: &mut dyn FnMut(&Job) -> Result<DryRun>,
+    ) -> Result<Self> {
         let size = common.size(&table, settings.scale, settings.variant)?;
         let (surrogates, columns) = (Vec::new(), Vec::new());
         let mut plan = Self { table, size, trainings: Vec::new(), surrogates, columns };
         for index in 0..settings.seeds {
             let jobs = job::surrogates(index, &plan.table, &plan.size, common, settings);
-            let jobs = jobs.into_iter().map(|job| plan.add(cldl, job)).collect::<Result<_>>()?;
+            let jobs = jobs.into_iter().map(|job| plan.add(job, ask)).collect::<Result<_>>()?;
             plan.surrogates.push(jobs);
         }
         for column in plan.table.columns.clone() {
@@ -76,7 +88,7 @@ impl Plan {
             let mut trainings = Vec::new();
             for &seed in &seeds {
                 let job = job::target(&column, seed, &plan.table, &plan.size, common, settings);
-                trainings.push(plan.add(cldl, job)?);
+                trainings.push(plan.add(job, ask)?);
             }
             let selected = settings.selects(&column);
             plan.columns.push(PlannedColumn { column, seeds, trainings, selected });
@@ -150,17 +162,16 @@ impl Plan {
         trainings.iter().map(|&index| self.trainings[index].run.clone()).collect()
     }
 
-    fn add(&mut self, cldl: &Cldl, job: Job) -> Result<usize> {
+    fn add(&mut self, job: Job, ask: &mut dyn FnMut(&Job) -> Result<DryRun>) -> Result<usize> {
         if let Some(index) = self.trainings.iter().position(|known| known.job.args == job.args) {
             return Ok(index);
         }
-        let answer = cldl.dry_run(&job.args, false)?;
+        let answer = ask(&job)?;
         self.trainings.push(Training {
             job,
             run: answer.run,
             state: answer.state,
             steps: answer.steps,
-            total_steps: answer.total_steps,
             cost: Cost::default(),
         });
         Ok(self.trainings.len() - 1)

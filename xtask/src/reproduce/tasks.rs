@@ -41,7 +41,7 @@ pub(crate) fn grid(
 /// The tasks of a table of which nothing is there.
 pub(crate) fn everything(plan: &mut Plan, common: &Common, settings: &Settings) -> Vec<Task> {
     for training in &mut plan.trainings {
-        (training.steps, training.state) = (training.total_steps, RunState::New);
+        (training.steps, training.state) = (training.cost.total_steps, RunState::New);
     }
     tasks(plan, &attacks::all(plan), common, settings)
 }

@@ -86,8 +86,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (mut rows, mut steps, mut all, mut disk) = (Vec::new(), BTreeMap::new(), Vec::new(), 0);
     for table in tables {
         let name = format!("table {}", table.table);
-        eprintln!("{name}: asking and measuring");
-        let mut plan = Plan::ask(&cldl, table, &common, &settings).context(name.clone())?;
+        eprintln!("{name}: measuring");
+        let mut plan = Plan::imagine(table, &common, &settings)?;
         plan.time(&cldl, &mut timings).context(name.clone())?;
         let tasks = everything(&mut plan, &common, &settings);
         let outcomes = outcomes(&plan, &common, &settings) as u64 * outcome_bytes(&plan);

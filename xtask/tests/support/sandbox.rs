@@ -43,14 +43,6 @@ impl Sandbox {
         command.arg("--cldl").arg(self.path("cldl")).arg("--root").arg(self.path(""));
         command
     }
-
-    /// The calls of the stand-in since the last time, one a line.
-    pub(crate) fn calls(&self) -> Vec<String> {
-        let path = self.path("calls");
-        let calls = fs::read_to_string(&path).unwrap_or_default();
-        fs::write(path, "").unwrap();
-        calls.lines().map(str::to_owned).collect()
-    }
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -141,11 +141,13 @@ impl Slurm<'_> {
             let job = array.tasks.first().and_then(|task| jobs.get(&task.id));
             let job = job.and_then(|job| job.split('_').next()).unwrap_or_default();
             let longest = array.tasks.first().map_or(0.0, |task| task.seconds);
-            let after = dependency(array, jobs);
+            let parent = |job: &String| job.split('_').next().unwrap_or(job).to_owned();
+            let mut after: Vec<String> = dependency(array, jobs).iter().map(parent).collect();
+            after.dedup();
             lines.push([
                 job.to_owned(),
                 format!("{} {}", array.tasks.len(), array.name),
-                if after.is_empty() { "-".to_owned() } else { after.join(":") },
+                if after.is_empty() { "-".to_owned() } else { after.join(", ") },
                 format!("{} GB", array.asks.gigabytes),
                 duration(longest),
                 array.asks.time(self.profile),
@@ -155,21 +157,16 @@ impl Slurm<'_> {
     }
 }
 
-/// The jobs that an array waits for: a whole array where all its tasks are needed.
+/// The jobs that an array waits for, task by task: of a whole array Slurm remembers that a task was killed,
+/// even when it was requeued and did well.
 fn dependency(array: &Array<'_>, jobs: &BTreeMap<String, String>) -> Vec<String> {
-    let parent = |job: &str| job.split('_').next().unwrap_or(job).to_owned();
-    let needed: BTreeSet<&String> = array.needs.iter().filter_map(|&id| jobs.get(id)).collect();
-    let mut after: Vec<String> = Vec::new();
-    for job in &needed {
-        let parent = parent(job);
-        let of_it = |job: &&String| job.split('_').next() == Some(&parent);
-        let whole = jobs.values().filter(of_it).all(|job| needed.contains(job));
-        let job = if whole { parent } else { (*job).clone() };
-        if !after.contains(&job) {
-            after.push(job);
-        }
-    }
-    after
+    let mut after: Vec<(&str, u32)> = (array.needs.iter())
+        .filter_map(|&id| jobs.get(id)?.split_once('_'))
+        .filter_map(|(job, index)| Some((job, index.parse().ok()?)))
+        .collect();
+    after.sort_unstable();
+    after.dedup();
+    after.into_iter().map(|(job, index)| format!("{job}_{index}")).collect()
 }
 
 fn flag(after: &[String]) -> String {
