@@ -15,3 +15,5 @@ mod methods;
 mod pipeline;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/status.rs"]
+mod status;
