@@ -78,9 +78,12 @@ impl World {
         pushed["commit"].as_str().unwrap().to_owned()
     }
 
-    /// Forgets what was downloaded.
+    /// Forgets what was downloaded, if anything was.
     pub(crate) fn clear_cache(&self) {
-        std::fs::remove_dir_all(self.sandbox.path("hf")).unwrap();
+        let cache = self.sandbox.path("hf");
+        if cache.exists() {
+            std::fs::remove_dir_all(cache).unwrap();
+        }
     }
 }
 
