@@ -7,10 +7,16 @@ mod bench;
 mod common;
 mod data;
 mod eval;
+mod export;
 mod failure;
+#[cfg(feature = "hub")]
+mod hub;
+mod import;
 mod models;
 mod output;
 mod progress;
+mod published;
+mod source;
 mod status;
 mod table;
 mod train;
@@ -51,6 +57,12 @@ enum Command {
     Table(table::Args),
     Status(status::Args),
     Bench(bench::Args),
+    Export(export::Args),
+    Import(import::Args),
+    /// Share checkpoints through the Hugging Face Hub
+    #[cfg(feature = "hub")]
+    #[command(subcommand)]
+    Hub(hub::Command),
     /// Get, check and describe the datasets
     #[command(subcommand)]
     Data(data::Command),
@@ -66,6 +78,10 @@ fn main() -> ExitCode {
         Command::Table(args) => args.run(),
         Command::Status(args) => args.run(),
         Command::Bench(args) => args.run(),
+        Command::Export(args) => args.run(),
+        Command::Import(args) => args.run(),
+        #[cfg(feature = "hub")]
+        Command::Hub(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match result {

@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result};
 use candle::Device;
 use cldl_data::{DataDirs, Dataset, DatasetName, DatasetSpec, Split};
 use cldl_eval::{EvalError, Examples, Model, Progress};
-use cldl_train::{LoadedEnsemble, load_ensemble};
+use cldl_train::LoadedEnsemble;
 use indicatif::ProgressBar;
 
 use crate::common;
 use crate::failure::Usage;
 use crate::progress;
+use crate::source::{self, Source};
 
 /// Examples at a time; results do not depend on it.
 pub(crate) const BATCH_SIZE: usize = 200;
@@ -20,15 +21,18 @@ pub(crate) const BATCH_SIZE: usize = 200;
 /// Examples that are attacked if the user does not say how many.
 pub(crate) const USUAL_EXAMPLES: usize = 1000;
 
-/// A trained ensemble and the path it was asked for by.
+/// A trained ensemble, and the path or repository that it was asked for by.
 pub(crate) struct Loaded {
     pub(crate) name: String,
     pub(crate) inner: LoadedEnsemble,
+    /// What is kept of the repository that it came from, as JSON.
+    pub(crate) origin: Option<String>,
 }
 
 impl Loaded {
     pub(crate) fn read(path: &Path, device: &Device) -> Result<Self> {
-        Ok(Self { name: path.display().to_string(), inner: load_ensemble(path, device)? })
+        let Source { name, path, origin } = source::find(path)?;
+        Ok(Self { name, inner: cldl_checkpoint::load(&path, device)?, origin })
     }
 
     pub(crate) fn model(&self) -> Model<'_> {
@@ -36,7 +40,7 @@ impl Loaded {
     }
 
     pub(crate) fn dataset(&self) -> DatasetSpec {
-        self.inner.config.data.dataset.clone()
+        self.inner.dataset.clone()
     }
 }
 

@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use candle::Device;
+use cldl_core::files;
 use cldl_data::{Dataset, Split};
-use cldl_train::{Observer, Progress, Run, RunState, TrainConfig, TrainOptions, load_ensemble};
+use cldl_train::{Observer, Progress, Run, RunState, TrainConfig, TrainOptions};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::common::{self, Compute, DataDir};
 use crate::failure::Usage;
+use crate::models::Loaded;
 use crate::progress;
 use crate::train_flags::Flags;
 
@@ -80,8 +82,9 @@ impl Args {
         // A wrong option should not wait for the data.
         options.method()?;
         let data = Dataset::load(&dataset, Split::Train, &dirs)?;
-        let init = options.init().map(|path| load_ensemble(path, &device)).transpose()?;
-        let config = options.config(&data, init.as_ref())?;
+        let loaded = options.init().map(|place| Loaded::read(place, &device)).transpose()?;
+        let init = loaded.as_ref().map(|loaded| &loaded.inner);
+        let config = options.config(&data, init)?;
         let dir = self.out.clone().unwrap_or_else(|| self.runs.join(config.run_name()));
         let run = Run::at(dir);
         let state = run.state(&config)?;
@@ -93,9 +96,12 @@ impl Args {
             return self.plan(&config, data, &run, state, &device);
         }
         common::stop_on_interrupt()?;
+        if let Some(origin) = loaded.as_ref().and_then(|loaded| loaded.origin.as_ref()) {
+            files::write_atomically(&run.dir.join("init.json"), origin.as_bytes())?;
+        }
         let start = Instant::now();
         let mut observer = Bar::new(&config, state);
-        cldl_train::train(&config, data, init.as_ref(), &run, &device, &mut observer)?;
+        cldl_train::train(&config, data, init, &run, &device, &mut observer)?;
         observer.bar.finish_and_clear();
         self.report(&config, &run, state, start.elapsed().as_secs_f64())
     }

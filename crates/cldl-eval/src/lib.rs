@@ -23,6 +23,7 @@ mod transfer;
 
 mod answer;
 mod protocol;
+mod summary;
 mod sweep;
 
 pub mod table;
@@ -40,5 +41,6 @@ pub use key::{AttackSpec, Key, Transfer};
 pub use outcome::Outcome;
 pub use protocol::{Aggregate, Denominator, Protocol, Score};
 pub use store::{Record, Store};
+pub use summary::{Measured, whitebox_scores};
 pub use sweep::{Sets, robust_accuracy};
 pub use transfer::{TransferMatrix, agreed_examples};

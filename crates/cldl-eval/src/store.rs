@@ -73,6 +73,31 @@ impl Store {
         }
     }
 
+    /// Everything that is kept about the model with digest `target`, in the order of the files' names. Files
+    /// that can't be understood are left out.
+    ///
+    /// # Errors
+    /// If a folder or file can't be read.
+    pub fn about(&self, target: &str) -> Result<Vec<(Key, Record)>, EvalError> {
+        let mut found = Vec::new();
+        for folder in entries(&self.root)? {
+            for path in entries(&folder)? {
+                if path.extension().is_none_or(|extension| extension != "safetensors") {
+                    continue;
+                }
+                let bytes = std::fs::read(&path)
+                    .map_err(|reason| EvalError::Read { path: path.clone(), reason })?;
+                let Ok(Metadata { key, .. }) = metadata(&bytes) else { continue };
+                if key.target == target
+                    && let Ok(record) = parse(&bytes, &key)
+                {
+                    found.push((key, record));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// As [`Self::load`], but a damaged file counts as none, with a warning in the log: it will be
     /// computed again and replaced.
     ///
@@ -116,14 +141,31 @@ impl Store {
     }
 }
 
+/// What is in `folder`, sorted; nothing if it is no folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let read = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let paths: io::Result<Vec<PathBuf>> = read();
+    let mut paths = paths.map_err(|reason| EvalError::Read { path: folder.to_owned(), reason })?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The key in a file, and what is with it.
+fn metadata(bytes: &[u8]) -> Result<Metadata, String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
+    serde_json::from_str(metadata.ok_or("it has no key")?)
+        .map_err(|e| format!("its key can't be read: {e}"))
+}
+
 /// The record in a file of `key`, or what is wrong with the file.
 fn parse(bytes: &[u8], key: &Key) -> Result<Record, String> {
     let tensors =
         SafeTensors::deserialize(bytes).map_err(|e| format!("no safetensors file: {e}"))?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
-    let metadata: Metadata = serde_json::from_str(metadata.ok_or("it has no key")?)
-        .map_err(|e| format!("its key can't be read: {e}"))?;
+    let metadata = metadata(bytes)?;
     if metadata.key != *key {
         return Err("it holds the outcomes of another key".to_owned());
     }

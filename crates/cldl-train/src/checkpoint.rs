@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use candle::{Device, Tensor};
 use cldl_core::{Params, files};
+use cldl_data::DatasetSpec;
 use cldl_models::Ensemble;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -46,8 +47,10 @@ const FORMAT: u32 = 1;
 pub struct LoadedEnsemble {
     /// The ensemble.
     pub ensemble: Ensemble,
-    /// How it was trained.
-    pub config: TrainConfig,
+    /// The images that it classifies.
+    pub dataset: DatasetSpec,
+    /// How it was trained; unknown for one that was imported.
+    pub config: Option<TrainConfig>,
     /// Epochs that it was trained for.
     pub epochs_done: usize,
     /// SHA-256 of the model file, in hexadecimal.
@@ -79,7 +82,8 @@ pub fn load_ensemble(path: &Path, device: &Device) -> Result<LoadedEnsemble, Tra
     }
     Ok(LoadedEnsemble {
         ensemble,
-        config: metadata.config,
+        dataset: metadata.config.data.dataset.clone(),
+        config: Some(metadata.config),
         epochs_done: metadata.epochs_done,
         digest: hex(&Sha256::digest(&bytes)),
         path: file,
