@@ -11,6 +11,7 @@ mod failure;
 mod models;
 mod output;
 mod progress;
+mod report;
 mod table;
 mod train;
 mod train_flags;
@@ -48,6 +49,8 @@ enum Command {
     Attack(attack::Args),
     /// Fill a table of the paper with what was measured
     Table(table::Args),
+    Report(report::ReportArgs),
+    Plot(report::PlotArgs),
     Bench(bench::Args),
     /// Get, check and describe the datasets
     #[command(subcommand)]
@@ -62,6 +65,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
+        Command::Report(args) => args.run(),
+        Command::Plot(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Data(command) => command.run(),
     };

@@ -41,4 +41,4 @@ pub use outcome::Outcome;
 pub use protocol::{Aggregate, Denominator, Protocol, Score};
 pub use store::{Record, Store};
 pub use sweep::{Sets, robust_accuracy};
-pub use transfer::{TransferMatrix, agreed_examples};
+pub use transfer::{NamedMember, TransferMatrix, agreed_examples, member_models};
