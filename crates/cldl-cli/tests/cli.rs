@@ -3,6 +3,8 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/browser.rs"]
+mod browser;
 #[path = "cli/custom.rs"]
 mod custom;
 #[path = "cli/determinism.rs"]
@@ -13,5 +15,7 @@ mod evaluations;
 mod methods;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
+#[path = "cli/report.rs"]
+mod report;
 #[path = "cli/run.rs"]
 mod run;

@@ -125,7 +125,9 @@ fn reproduce(
         left = files.write(&plan)?;
     }
     files.show()?;
+    files.report(&plan)?;
     eprintln!("written to {}/table.{{json,md,csv,tex}}", files.folder.display());
+    eprintln!("look at {0}/report.html, pictures in {0}/pictures/", files.folder.display());
     ensure!(left.is_empty(), "no outcomes for {}", show::slices(&left));
     Ok(())
 }

@@ -203,6 +203,17 @@ pub fn all_sections(
         sections.push(section(kind, study, observe)?);
     }
     sections.push(provenance::section(study));
+    let (shown, not_shown): (Vec<Section>, Vec<Section>) =
+        sections.into_iter().partition(|section| {
+            section.id == "provenance" || !section.pictures.is_empty() || !section.grids.is_empty()
+        });
+    let mut sections = shown;
+    if !not_shown.is_empty() {
+        let why = |section: &Section| format!("{}: {}", section.title, section.notes.join("; "));
+        let lead = "What this report would also have, and why it does not.";
+        let notes = not_shown.iter().map(why).collect();
+        sections.push(Section { notes, ..Section::new("not-shown", "Not shown", lead) });
+    }
     Ok(sections)
 }
 
