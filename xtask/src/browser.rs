@@ -14,7 +14,9 @@ pub(crate) fn install() {
     }
     let packages = ["install", "-y", "-qq", "chromium", "fonts-dejavu-core"];
     if !(runs("apt-get", &["update", "-qq"]) && runs("apt-get", &packages)) {
-        eprintln!("ci: no Chromium can be installed: the test of the report in a browser is skipped");
+        eprintln!(
+            "ci: no Chromium can be installed: the test of the report in a browser is skipped"
+        );
     }
 }
 

@@ -122,7 +122,8 @@ fn markdown(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let read = fs::read_dir(folder).with_context(|| format!("can't read `{}`", folder.display()))?;
+    let read =
+        fs::read_dir(folder).with_context(|| format!("can't read `{}`", folder.display()))?;
     let mut paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
@@ -235,7 +236,10 @@ mod tests {
             ]
         });
         let text = rows(&table, "pgd").unwrap();
-        assert!(text.contains("| clean |  | 99.2 | 99.0 |\n| pgd | 0.1 | 90.1 (88.0) | - |\n"), "{text}");
+        assert!(
+            text.contains("| clean |  | 99.2 | 99.0 |\n| pgd | 0.1 | 90.1 (88.0) | - |\n"),
+            "{text}"
+        );
         assert!(!text.contains("fgsm"));
     }
 }

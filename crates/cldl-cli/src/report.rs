@@ -114,7 +114,8 @@ impl ReportArgs {
             "seconds": start.elapsed().as_secs_f64(),
         });
         let folder = self.pictures.as_ref();
-        let folder = folder.map_or_else(String::new, |f| format!(", pictures in `{}`", f.display()));
+        let folder =
+            folder.map_or_else(String::new, |f| format!(", pictures in `{}`", f.display()));
         let text = format!(
             "report of {} sections and {} pictures: `{}`{folder}",
             sections.len(),
@@ -145,7 +146,8 @@ impl PlotArgs {
             written.extend(picture.save(&numbered(&self.out, i))?);
         }
         let value = json!({ "kind": self.kind.as_str(), "files": written, "notes": notes });
-        let files: Vec<String> = written.iter().map(|file| format!("`{}`", file.display())).collect();
+        let files: Vec<String> =
+            written.iter().map(|file| format!("`{}`", file.display())).collect();
         let text = [&[format!("written to {}", files.join(", "))], &notes[..]].concat().join("\n");
         common::print(self.json, &value, &text)
     }
@@ -192,7 +194,8 @@ fn numbered(out: &Path, i: usize) -> PathBuf {
     if i == 0 {
         return out.to_path_buf();
     }
-    let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let part =
+        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let name = format!("{}-{}.{}", part(out.file_stem()), i + 1, part(out.extension()));
     out.with_file_name(name)
 }

@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 
 use crate::common::{self, Compute, DataDir};
 use crate::failure::Usage;
-use crate::{models, progress};
 use crate::train_flags::Flags;
+use crate::{models, progress};
 
 /// Train an ensemble, or go on with a training that was interrupted.
 ///

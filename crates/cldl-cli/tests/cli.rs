@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "cli/browser.rs"]
 mod browser;
+#[path = "cli/chromium.rs"]
+mod chromium;
 #[path = "cli/custom.rs"]
 mod custom;
 #[path = "cli/determinism.rs"]

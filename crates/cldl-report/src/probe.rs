@@ -85,3 +85,77 @@ impl Look {
         (!pairs.is_empty()).then(|| (mean(|p| p.gradient_cosine), mean(|p| p.divergence)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use candle::{Device, Tensor};
+    use cldl_core::Params;
+    use cldl_data::{Dataset, DatasetName, Split};
+    use cldl_eval::Examples;
+    use cldl_models::{Arch, Ensemble, EnsembleConfig};
+
+    use super::Probe;
+    use crate::analysis::label_dependencies;
+
+    /// Ten thousand images, each of a level of its own.
+    fn test_images() -> Dataset {
+        let images =
+            (0..10_000usize).flat_map(|i| (0..784usize).map(move |p| ((i * p) % 251) as u8));
+        let labels = (0..10_000usize).map(|i| (i % 10) as u8);
+        Dataset::new(DatasetName::Mnist, Split::Test, images.collect(), labels.collect()).unwrap()
+    }
+
+    fn ensemble(members: usize) -> Ensemble {
+        let (mean, std) = (vec![0.13], vec![0.31]);
+        let arch = Arch::LeNet5;
+        let config =
+            EnsembleConfig { arch, members, n_classes: 10, leaky_slope: 0.0, mean, std, lcm: true };
+        Ensemble::new(config, &mut Params::fresh(3, &Device::Cpu), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_look_changes_nothing_and_is_the_same_twice() {
+        let test = test_images();
+        let ensemble = ensemble(3);
+        let numbers = || -> Vec<(String, Vec<f32>)> {
+            let tensors = ensemble.params.tensors();
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            tensors.iter().map(|(name, tensor)| ((*name).to_string(), flat(tensor))).collect()
+        };
+        let before = numbers();
+        let probe = Probe::new(&test, 20, 0.1, Some(3.0), &Device::Cpu).unwrap();
+        let (one, two) = (probe.look(&ensemble).unwrap(), probe.look(&ensemble).unwrap());
+        assert_eq!(one, two);
+        assert_eq!(before, numbers());
+        assert_eq!((one.examples, one.pairs.pairs.len(), one.pairs.of), (20, 3, "sld"));
+        for pair in &one.pairs.pairs {
+            assert!((0.0..=1.0).contains(&pair.gradient_cosine), "{pair:?}");
+            assert!((0.0..=std::f64::consts::LN_2).contains(&pair.divergence), "{pair:?}");
+        }
+        let (cosine, _) = one.means().unwrap();
+        assert!(0.0 < cosine);
+    }
+
+    #[test]
+    fn a_member_alone_has_no_pairs() {
+        let probe = Probe::new(&test_images(), 5, 0.1, None, &Device::Cpu).unwrap();
+        let look = probe.look(&ensemble(1)).unwrap();
+        assert_eq!((look.pairs.of, look.means()), ("probs", None));
+    }
+
+    #[test]
+    fn mean_confusion_vectors_sum_to_one() {
+        let test = test_images();
+        let examples = Examples::evaluation(&test, 50).unwrap();
+        let go_on = &mut |_: &_| ControlFlow::Continue(());
+        let found = label_dependencies(&ensemble(2), &examples, &Device::Cpu, go_on);
+        let found = found.unwrap().unwrap();
+        assert_eq!(found.counts.iter().sum::<usize>(), 50);
+        for (row, count) in found.members.iter().flat_map(|rows| rows.iter().zip(&found.counts)) {
+            let sum: f64 = row.iter().sum();
+            assert!((sum - if *count == 0 { 0.0 } else { 1.0 }).abs() < 1e-5, "{sum}");
+        }
+    }
+}

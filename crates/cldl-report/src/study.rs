@@ -59,7 +59,11 @@ impl Study {
     ///
     /// # Errors
     /// If a path is neither, or the runs are of several data sets.
-    pub fn read(paths: &[PathBuf], dirs: &DataDirs, settings: Settings) -> Result<Self, ReportError> {
+    pub fn read(
+        paths: &[PathBuf],
+        dirs: &DataDirs,
+        settings: Settings,
+    ) -> Result<Self, ReportError> {
         let (mut tables, mut runs, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         for path in paths {
             let Some(file) = table_file(path) else {
@@ -68,7 +72,9 @@ impl Study {
             };
             let table = read_table(&file)?;
             for column in &table.columns {
-                let Some(run) = column.runs.as_ref().and_then(|runs| runs.first()) else { continue };
+                let Some(run) = column.runs.as_ref().and_then(|runs| runs.first()) else {
+                    continue;
+                };
                 match Trained::read(Path::new(run), Some(&column.key), &settings.device) {
                     Ok(trained) => runs.push(trained),
                     Err(_) => absent.push(run.clone()),
@@ -179,7 +185,8 @@ fn table_file(path: &Path) -> Option<PathBuf> {
 }
 
 fn read_table(file: &Path) -> Result<Table, ReportError> {
-    let bytes = fs::read(file).map_err(|e| ReportError::file(file, format!("can't be read: {e}")))?;
+    let bytes =
+        fs::read(file).map_err(|e| ReportError::file(file, format!("can't be read: {e}")))?;
     serde_json::from_slice(&bytes).map_err(|e| {
         ReportError::file(file, format!("is no table of `cargo xtask reproduce`: {e}"))
     })

@@ -27,11 +27,21 @@ fn a_report_of_runs_and_a_table_has_every_view() {
     let written = report(&sandbox);
     let sections: Vec<&str> =
         written["sections"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
-    for id in ["table-1", "runs", "robustness", "labels", "transfer", "pairs", "learning", "audit", "provenance"] {
+    for id in [
+        "table-1",
+        "runs",
+        "robustness",
+        "labels",
+        "transfer",
+        "pairs",
+        "learning",
+        "audit",
+        "provenance",
+    ] {
         assert!(sections.contains(&id), "no `{id}` in {sections:?}");
     }
     let html = std::fs::read_to_string(sandbox.path("report.html")).unwrap();
-    for word in ["https://", "http://", "<link", "NaN"] {
+    for word in ["https://", "http://", "<link", ">NaN", "NaN %"] {
         let found = html.replace("http://www.w3.org/2000/svg", "");
         assert!(!found.contains(word), "`{word}` in the report");
     }

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use candle::{D, DType, Device, Result, Tensor};
-use cldl_core::Classifier as _;
 use cldl_attacks::Start;
+use cldl_core::Classifier as _;
 use cldl_eval::{AttackSpec, EvalError, Examples, Observe, Progress};
 use cldl_models::Ensemble;
 

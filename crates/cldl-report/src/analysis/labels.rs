@@ -70,6 +70,13 @@ impl LabelDependencies {
         (0..classes).map(|c| (0..classes).map(|l| entry(c, l)).collect()).collect()
     }
 
+    /// The label that a member names whatever the class, if it does: its mean LCV is above one half at
+    /// that label for nine classes of ten. Such an LCV says nothing of the image any more.
+    pub fn constant(rows: &[Vec<f64>]) -> Option<usize> {
+        let named = |label: &usize| rows.iter().filter(|row| 0.5 < row[*label]).count();
+        (0..rows.len()).find(|label| 9 * rows.len() <= 10 * named(label))
+    }
+
     /// The labels that `rows` (a member's, or [the mean](Self::mean)) find nearest to `class`, the
     /// nearest first, without the class itself.
     pub fn nearest(rows: &[Vec<f64>], class: usize) -> Vec<(usize, f64)> {
@@ -90,6 +97,9 @@ mod tests {
         let labels = LabelDependencies { members: vec![rows.clone(), rows], counts: vec![1, 1, 1] };
         let mean = labels.mean();
         assert_eq!(LabelDependencies::nearest(&mean, 0), [(2, 0.08), (1, 0.02)]);
+        assert_eq!(LabelDependencies::constant(&mean), None);
+        let collapsed: Vec<Vec<f64>> = vec![vec![0.0, 0.99, 0.01]; 3];
+        assert_eq!(LabelDependencies::constant(&collapsed), Some(1));
         // Ties come in the order of the labels.
         assert_eq!(LabelDependencies::nearest(&mean, 2)[0].0, 0);
     }

@@ -36,7 +36,8 @@ pub fn decision_plane(
     device: &Device,
 ) -> Result<DecisionPlane> {
     let x = Var::from_tensor(&image.to_device(device)?)?;
-    let loss = AttackLoss::Ce.objective(&model.logits(&x)?, &label.to_device(device)?, Goal::Leave)?;
+    let loss =
+        AttackLoss::Ce.objective(&model.logits(&x)?, &label.to_device(device)?, Goal::Leave)?;
     let up = input_gradient(&loss.sum_all()?, &x)?.sign()?;
     let mut stream = Stream::new(seed, "decision plane", &[]);
     let signs: Vec<f32> =
@@ -63,20 +64,24 @@ impl DecisionPlane {
         same as f64 / (side * side).max(1) as f64
     }
 
-    /// Where to write the name of `class`: the middle of its longest run along a row, if that is at
-    /// least `shortest` points long; (row, column).
+    /// Where to write the name of `class`: the middle of a long run along a row, of the runs nearly as
+    /// long as the longest the one nearest to the middle row; if it is at least `shortest` points long.
+    /// (row, column).
     pub fn place(&self, class: u32, shortest: usize) -> Option<(usize, usize)> {
-        let mut best: Option<(usize, usize, usize)> = None;
+        let mut runs: Vec<(usize, usize, usize)> = Vec::new();
         for (row, classes) in self.classes.iter().enumerate() {
             let mut start = 0;
             for run in classes.chunk_by(|a, b| a == b) {
-                if run[0] == class && best.is_none_or(|(longest, ..)| longest < run.len()) {
-                    best = Some((run.len(), row, start + run.len() / 2));
+                if run[0] == class {
+                    runs.push((run.len(), row, start + run.len() / 2));
                 }
                 start += run.len();
             }
         }
-        best.filter(|(length, ..)| shortest <= *length).map(|(_, row, column)| (row, column))
+        let longest = runs.iter().map(|run| run.0).max().filter(|longest| shortest <= *longest)?;
+        runs.retain(|run| 4 * longest <= 5 * run.0);
+        let middle = self.classes.len() / 2;
+        runs.into_iter().min_by_key(|run| run.1.abs_diff(middle)).map(|run| (run.1, run.2))
     }
 }
 
@@ -109,8 +114,7 @@ mod tests {
     fn the_gradient_leads_over_the_boundary_and_a_random_direction_does_not() {
         let image = Tensor::full(0.4f32, (1, 1, 8, 8), &Device::Cpu).unwrap();
         let label = Tensor::new(&[0u32], &Device::Cpu).unwrap();
-        let plane =
-            decision_plane(&Brightness, &image, &label, 0.2, 21, 0, &Device::Cpu).unwrap();
+        let plane = decision_plane(&Brightness, &image, &label, 0.2, 21, 0, &Device::Cpu).unwrap();
         let middle = &plane.classes[10];
         // The boundary is 0.1 away: at three quarters of the row.
         assert_eq!(&middle[..15], [0; 15]);

@@ -101,8 +101,7 @@ impl Canvas<'_> {
     /// The mark of the series at `index`, each of its own shape; hollow for numbers of others.
     pub(crate) fn mark(&self, (x, y): (i32, i32), index: usize, filled: bool) -> Painted {
         let color = series_color(index);
-        let style =
-            if filled { color.filled() } else { ShapeStyle::from(&color).stroke_width(2) };
+        let style = if filled { color.filled() } else { ShapeStyle::from(&color).stroke_width(2) };
         let r = 4;
         let corners: &[(i32, i32)] = match index % 5 {
             0 => return self.area.draw(&Circle::new((x, y), r, style)),

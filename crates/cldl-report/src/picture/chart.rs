@@ -84,17 +84,17 @@ pub(crate) fn chart(chart: &Chart) -> Result<Picture, ReportError> {
 fn axes(canvas: &mut Canvas<'_>, panel: &Panel, (left, top): (i32, i32)) -> Painted {
     let all = || panel.series.iter().flat_map(|s| s.points.iter().chain(&s.published));
     let x_range = padded(all().map(|point| point.0), 0.04);
-    let whiskers = panel.series.iter().flat_map(|s| &s.intervals).flat_map(|(low, high)| [*low, *high]);
+    let whiskers =
+        panel.series.iter().flat_map(|s| &s.intervals).flat_map(|(low, high)| [*low, *high]);
     let y_range =
         panel.y_range.clone().unwrap_or_else(|| padded(all().map(|p| p.1).chain(whiskers), 0.06));
     let x_ticks = panel.x_ticks.clone().unwrap_or_else(|| ticks(&x_range, 6));
     let y_ticks = ticks(&y_range, 6);
-    let step = |ticks: &[f64]| ticks.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
-    let (x_step, y_step) = (step(&x_ticks), step(&y_ticks));
-    let area = canvas.area.clone().shrink(
-        (left, top + 26),
-        ((PANEL.0 - 18) as u32, (PANEL.1 - 26 - 12) as u32),
-    );
+    let (x_digits, y_digits) = (digits(&x_ticks), digits(&y_ticks));
+    let area = canvas
+        .area
+        .clone()
+        .shrink((left, top + 26), ((PANEL.0 - 18) as u32, (PANEL.1 - 26 - 12) as u32));
     canvas.text((left + 56, top + 12), &panel.title, Ink::TITLE)?;
     let mut chart = ChartBuilder::on(&area)
         .x_label_area_size(42)
@@ -113,12 +113,14 @@ fn axes(canvas: &mut Canvas<'_>, panel: &Panel, (left, top): (i32, i32)) -> Pain
         .axis_desc_style(Ink::LEFT.muted().style())
         .x_desc(&panel.x)
         .y_desc(&panel.y)
-        .x_label_formatter(&|x| tick(*x, x_step))
-        .y_label_formatter(&|y| tick(*y, y_step))
+        .x_label_formatter(&|x| tick(*x, x_digits))
+        .y_label_formatter(&|y| tick(*y, y_digits))
         .draw()?;
     for series in &panel.series {
         let color = series_color(series.index);
-        let at = |point: &(f64, f64)| chart.backend_coord(&(point.0, point.1.clamp(y_range.start, y_range.end)));
+        let at = |point: &(f64, f64)| {
+            chart.backend_coord(&(point.0, point.1.clamp(y_range.start, y_range.end)))
+        };
         let line: Vec<(i32, i32)> = series.points.iter().map(at).collect();
         canvas.line(&line, color, 2)?;
         for (place, (low, high)) in series.points.iter().zip(&series.intervals) {
@@ -137,7 +139,8 @@ fn axes(canvas: &mut Canvas<'_>, panel: &Panel, (left, top): (i32, i32)) -> Pain
             let interval = series.intervals.get(i).map_or_else(String::new, |(low, high)| {
                 format!(", 95 % interval {} to {}", shown(*low), shown(*high))
             });
-            let text = format!("{}, {}: {}{interval}", series.label, shown(point.0), shown(point.1));
+            let text =
+                format!("{}, {}: {}{interval}", series.label, shown(point.0), shown(point.1));
             tell(canvas, *place, &text);
         }
     }
@@ -198,7 +201,7 @@ fn padded(numbers: impl Iterator<Item = f64>, share: f64) -> Range<f64> {
 }
 
 /// About `n` round numbers in the range.
-fn ticks(range: &Range<f64>, n: usize) -> Vec<f64> {
+pub(crate) fn ticks(range: &Range<f64>, n: usize) -> Vec<f64> {
     let rough = (range.end - range.start) / n as f64;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| rough <= *step);
@@ -208,14 +211,22 @@ fn ticks(range: &Range<f64>, n: usize) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
-/// A tick's number, with the digits that ticks so far apart need.
-fn tick(value: f64, step: f64) -> String {
-    let digits = if step.is_finite() { (-step.log10() + 0.3).ceil().max(0.0) as usize } else { 2 };
-    let text = format!("{value:.*}", digits.min(6));
-    if text.starts_with('-') && text.trim_start_matches(['-', '0', '.']).is_empty() {
-        return text[1..].to_owned();
+/// Decimals that tell these ticks apart.
+pub(crate) fn digits(ticks: &[f64]) -> usize {
+    let exact = |digits: &usize| {
+        let scale = 10f64.powi(*digits as i32);
+        ticks.iter().all(|tick| (tick * scale - (tick * scale).round()).abs() < 1e-6)
+    };
+    (0..6).find(exact).unwrap_or(6)
+}
+
+/// A tick's number; zero has no sign.
+pub(crate) fn tick(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    match text.strip_prefix('-') {
+        Some(rest) if rest.trim_start_matches(['0', '.']).is_empty() => rest.to_owned(),
+        _ => text,
     }
-    text
 }
 
 fn numbers(panels: &[Panel]) -> String {
@@ -227,7 +238,8 @@ fn numbers(panels: &[Panel]) -> String {
                     interval.map(|i| side(i).to_string()).unwrap_or_default()
                 };
                 let (low, high) = (bound(|i| i.0), bound(|i| i.1));
-                let start = [panel.title.clone(), series.label.clone(), x.to_string(), y.to_string()];
+                let start =
+                    [panel.title.clone(), series.label.clone(), x.to_string(), y.to_string()];
                 [&start[..], &[low, high, source.to_owned()]].concat()
             };
             let ours = series.points.iter().enumerate();
@@ -240,15 +252,15 @@ fn numbers(panels: &[Panel]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{padded, tick, ticks};
+    use super::{digits, padded, tick, ticks};
 
     #[test]
     fn ticks_are_round_and_inside() {
         assert_eq!(ticks(&(0.0..100.0), 6), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
         assert_eq!(ticks(&(0.9..4.1), 6), [1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(tick(0.15, 0.05), "0.15");
-        assert_eq!(tick(20.0, 20.0), "20");
-        assert_eq!(tick(-0.0, 0.5), "0.0");
+        assert_eq!(digits(&[0.0, 0.1, 0.15]), 2);
+        assert_eq!(digits(&[1.0, 2.0]), 0);
+        assert_eq!((tick(0.15, 2), tick(-0.0, 1)), ("0.15".to_owned(), "0.0".to_owned()));
     }
 
     #[test]

@@ -124,7 +124,11 @@ fn panel(
             canvas.rect((x, y), (wide, high), color)?;
             let text = format!("{value:.*}", heat.decimals);
             if text_width(&text, 11.0) < wide {
-                canvas.text((x + wide / 2, y + high / 2), &text, Ink::CENTER.small().on(on(color)))?;
+                canvas.text(
+                    (x + wide / 2, y + high / 2),
+                    &text,
+                    Ink::CENTER.small().on(on(color)),
+                )?;
             }
             let place = &matrix.columns[column as usize];
             let told = format!("{}: {name}, {place}: {value:.3} {}", matrix.title, heat.unit);
@@ -159,7 +163,11 @@ fn scale(canvas: &Canvas<'_>, heat: &Heat, (x, y): (i32, i32), height: i32) -> P
         let at = y + (f64::from(height) * (1.0 - share)).round() as i32;
         canvas.line(&[(x + 14, at), (x + 18, at)], INK, 1)?;
         let digits = if 10.0 < high - low { 0 } else { 2 };
-        canvas.text((x + 21, at), &format!("{:.digits$}", low + share * (high - low)), Ink::LEFT.small())?;
+        canvas.text(
+            (x + 21, at),
+            &format!("{:.digits$}", low + share * (high - low)),
+            Ink::LEFT.small(),
+        )?;
     }
     let ink = Ink { upwards: true, ..Ink::CENTER.muted() };
     canvas.text((x + 58, y + height / 2), &heat.unit, ink)

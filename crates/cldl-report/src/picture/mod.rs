@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use cldl_core::files::write_atomically;
 
 pub(crate) use canvas::{Canvas, Ink, Painted, draw};
-pub(crate) use chart::{Chart, Panel, Series, chart};
+pub(crate) use chart::{Chart, Panel, Series, chart, digits, tick, ticks};
 pub(crate) use heat::{Heat, Matrix, heat};
 pub(crate) use mosaic::{Raster, raster_png};
-pub(crate) use theme::{class_color, shorten, text_width};
+pub(crate) use theme::{WRONG, class_color, shorten, text_width};
 
 use crate::ReportError;
 

@@ -9,6 +9,8 @@ pub(crate) const INK: RGBColor = RGBColor(34, 34, 34);
 pub(crate) const MUTED: RGBColor = RGBColor(102, 102, 102);
 /// Grid lines.
 pub(crate) const GRID: RGBColor = RGBColor(225, 225, 225);
+/// What went wrong.
+pub(crate) const WRONG: RGBColor = RGBColor(196, 77, 0);
 /// The ground.
 pub(crate) const PAPER: RGBColor = RGBColor(255, 255, 254);
 

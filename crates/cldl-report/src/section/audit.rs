@@ -11,10 +11,7 @@ use crate::{ReportError, Study};
 /// Runs that are shown to each other, at most: the work grows with the square.
 const MOST: usize = 8;
 
-pub(super) fn section(
-    study: &Study,
-    observe: &mut Observe<'_>,
-) -> Result<Section, ReportError> {
+pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Section, ReportError> {
     let mut section = Section::new(
         "audit",
         "Audit of the attacks",
@@ -29,8 +26,7 @@ pub(super) fn section(
     let (found, sets) = curves::measure(study, observe)?;
     let store = Store::new(&study.settings.store);
     let device = study.settings.device.clone();
-    let bench =
-        Bench { examples: &examples, store: &store, device, batch_size: curves::BATCH };
+    let bench = Bench { examples: &examples, store: &store, device, batch_size: curves::BATCH };
     section.grids.push(audits(study, &bench, &found, &sets)?);
     if 1 < study.runs.len() {
         among_runs(study, &bench, &sets, &mut section, observe)?;
@@ -46,7 +42,16 @@ fn audits(
 ) -> Result<Grid, ReportError> {
     let mut grid = Grid::new(
         "White-box attacks",
-        &["ensemble", "attack", "eps", "right, %", "no gradient, %", "moved, %", "loss rise", "largest change"],
+        &[
+            "ensemble",
+            "attack",
+            "eps",
+            "right, %",
+            "no gradient, %",
+            "moved, %",
+            "loss rise",
+            "largest change",
+        ],
     );
     for run in &study.runs {
         let clean = bench.key(&run.inner.digest);
@@ -62,7 +67,8 @@ fn audits(
                     GridCell::text(attack.as_str()),
                     GridCell { text: eps.to_string(), ..GridCell::number(eps, 3) },
                     score.map_or_else(GridCell::default, |percent| GridCell::number(percent, 1)),
-                    GridCell::number(audit.zero_gradient_percent(), 1).tip(count(audit.zero_gradients)),
+                    GridCell::number(audit.zero_gradient_percent(), 1)
+                        .tip(count(audit.zero_gradients)),
                     GridCell::number(audit.moved_percent(), 1).tip(count(audit.moved)),
                     GridCell::number(audit.mean_loss_rise(), 2),
                     GridCell::number(audit.max_change, 4),
@@ -115,7 +121,9 @@ fn among_runs(
         }
     }
     if masked.is_empty() {
-        section.notes.push("no run is hurt more by another run's examples than by its own".to_owned());
+        section
+            .notes
+            .push("no run is hurt more by another run's examples than by its own".to_owned());
     }
     section.notes.extend(masked);
     section.pictures.push(heat(&Heat {

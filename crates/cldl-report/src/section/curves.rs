@@ -4,7 +4,9 @@ use std::path::Path;
 
 use cldl_attacks::{AttackKind, AttackLoss};
 use cldl_eval::table::Table;
-use cldl_eval::{Bench, EvalError, Key, Model, Observe, Protocol, Score, Sets, Store, robust_accuracy};
+use cldl_eval::{
+    Bench, EvalError, Key, Model, Observe, Protocol, Score, Sets, Store, robust_accuracy,
+};
 
 use super::{Section, tables};
 use crate::picture::{Chart, Panel, Series, chart};
@@ -52,10 +54,7 @@ pub(super) fn measure(
     Ok((Found { store }, sets))
 }
 
-pub(super) fn section(
-    study: &Study,
-    observe: &mut Observe<'_>,
-) -> Result<Section, ReportError> {
+pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Section, ReportError> {
     let mut section = Section::new(
         "robustness",
         "Robust accuracy against eps",

@@ -6,7 +6,7 @@ use cldl_eval::{AttackSpec, Observe};
 use super::Section;
 use crate::analysis::{Specimen, specimens};
 use crate::picture::{
-    Canvas, Ink, Painted, Picture, Raster, csv_of, draw, raster_png, shorten, text_width,
+    Canvas, Ink, Painted, Picture, Raster, WRONG, csv_of, draw, raster_png, shorten, text_width,
 };
 use crate::{ReportError, Study, Trained};
 
@@ -17,14 +17,11 @@ const TEXT: i32 = 168;
 const MARGIN: i32 = 14;
 const HEAD: i32 = 24;
 
-pub(super) fn section(
-    study: &Study,
-    observe: &mut Observe<'_>,
-) -> Result<Section, ReportError> {
+pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Section, ReportError> {
     let eps = study.eps();
     let lead = format!(
         "Images that the ensemble gets right, what PGD at eps {eps} changes, the result, and what every \
-         member makes of it. The change is amplified: gray is none, black and white are -eps and +eps."
+         member makes of it (× is wrong). The change is amplified: gray is none, black and white are -eps and +eps."
     );
     let mut section = Section::new("gallery", "Adversarial examples", &lead);
     if study.runs.is_empty() {
@@ -137,7 +134,8 @@ fn one(
         let y = top + HEAD + 8 + i * 17;
         canvas.text((x, y), &who, Ink::LEFT.muted())?;
         let name = class(what);
-        let (text, ink) = if wrong { (format!("{name} ✗"), Ink::TITLE) } else { (name, Ink::LEFT) };
+        let (text, ink) =
+            if wrong { (format!("{name} ×"), Ink::TITLE.on(WRONG)) } else { (name, Ink::LEFT) };
         canvas.text((x + said, y), &text, ink)?;
     }
     Ok(())

@@ -10,16 +10,13 @@ use crate::{ReportError, Study, Trained};
 /// Images that means are taken over.
 const IMAGES: usize = 2000;
 
-pub(super) fn section(
-    study: &Study,
-    observe: &mut Observe<'_>,
-) -> Result<Section, ReportError> {
+pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Section, ReportError> {
     let mut section = Section::new(
         "labels",
         "Which labels look alike",
         "The label confusion vector says, image by image, which labels the label confusion model finds \
          near (Eq. 6). Here are its means over the test images of each class, by member and over \
-         members; rows sum to 1. The class itself is left out of the colors' scale.",
+         members; rows sum to 1.",
     );
     if study.runs.is_empty() {
         section.notes.push(study.no_runs());
@@ -36,6 +33,7 @@ pub(super) fn section(
             Some(found) => {
                 section.pictures.push(picture(run, &found, &classes, 1 < models)?);
                 section.grids.push(nearest(run, &found, &classes));
+                section.notes.extend(collapse(run, &found, &classes));
             }
         }
     }
@@ -61,13 +59,8 @@ fn picture(
     let mut matrices = vec![matrix(format!("{}, mean over members", run.label), &mean)];
     let member = |(i, values)| matrix(format!("member {}", i + 1), values);
     matrices.extend(found.members.iter().enumerate().map(member));
-    let off = |rows: &Vec<Vec<f64>>| {
-        let entries = rows.iter().enumerate().flat_map(|(class, row)| {
-            row.iter().enumerate().filter(move |(label, _)| *label != class).map(|(_, v)| *v)
-        });
-        entries.fold(0.0, f64::max)
-    };
-    let most = matrices.iter().map(|matrix| off(&matrix.values)).fold(1e-3, f64::max);
+    let entries = matrices.iter().flat_map(|matrix| matrix.values.iter().flatten());
+    let most = entries.copied().fold(1e-3, f64::max);
     heat(&Heat {
         name: if named { format!("labels-{}", run.label) } else { "labels".to_owned() },
         title: format!("Label dependencies of {}", run.label),
@@ -82,6 +75,24 @@ fn picture(
         cell: (28, 34),
         columns: 2,
         decimals: 2,
+    })
+}
+
+/// Whether the label confusion model still tells classes apart, in a line.
+fn collapse(run: &Trained, found: &LabelDependencies, classes: &[String]) -> Option<String> {
+    let constant = |(i, rows): (usize, &Vec<Vec<f64>>)| {
+        let label = LabelDependencies::constant(rows)?;
+        Some(format!("member {} says {}", i + 1, classes.get(label)?))
+    };
+    let said: Vec<String> = found.members.iter().enumerate().filter_map(constant).collect();
+    (!said.is_empty()).then(|| {
+        format!(
+            "{}: the label confusion model has collapsed: {} whatever the class. Members that name \
+             different labels are as diverse as label diversity can make them (Eq. 9), but the soft \
+             labels say nothing of the image any more.",
+            run.label,
+            said.join(", ")
+        )
     })
 }
 

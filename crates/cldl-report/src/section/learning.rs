@@ -43,9 +43,10 @@ pub(super) fn section(study: &Study) -> Result<Section, ReportError> {
     section.pictures.push(chart(&Chart {
         name: "learning".to_owned(),
         title: "Learning curves".to_owned(),
-        caption: "One point an epoch. Losses of different methods are not comparable; their terms of \
+        caption:
+            "One point an epoch. Losses of different methods are not comparable; their terms of \
                   the same name are."
-            .to_owned(),
+                .to_owned(),
         panels,
     })?);
     Ok(section)

@@ -161,7 +161,12 @@ impl Grid {
 
 impl Section {
     fn new(id: &str, title: &str, lead: &str) -> Self {
-        Self { id: id.to_owned(), title: title.to_owned(), lead: lead.to_owned(), ..Self::default() }
+        Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            lead: lead.to_owned(),
+            ..Self::default()
+        }
     }
 }
 
@@ -191,10 +196,7 @@ pub fn section(
 ///
 /// # Errors
 /// As [`section`].
-pub fn all_sections(
-    study: &Study,
-    observe: &mut Observe<'_>,
-) -> Result<Vec<Section>, ReportError> {
+pub fn all_sections(study: &Study, observe: &mut Observe<'_>) -> Result<Vec<Section>, ReportError> {
     let mut sections = tables::sections(study);
     if !study.runs.is_empty() {
         sections.push(tables::runs(study, observe)?);

@@ -1,18 +1,20 @@
 //! Decisions around an image: a single member, a baseline, a CLDL ensemble side by side.
 
-use candle::{D, Tensor};
+use candle::Tensor;
+use cldl_attacks::{AttackKind, Start};
 use cldl_core::Classifier;
-use cldl_eval::{EvalError, Observe, Progress};
+use cldl_eval::{EvalError, Observe, Outcome, Progress};
 
 use super::Section;
 use crate::analysis::{DecisionPlane, decision_plane};
 use crate::picture::{
-    Canvas, Ink, Painted, Picture, Raster, class_color, csv_of, draw, raster_png, text_width,
+    Canvas, Ink, Painted, Picture, Raster, class_color, csv_of, digits, draw, raster_png,
+    text_width, tick, ticks,
 };
 use crate::{ReportError, Study};
 
 const SIDE: i32 = 280;
-const GAP: i32 = 22;
+const GAP: i32 = 30;
 const LEFT: i32 = 62;
 const MARGIN: i32 = 14;
 const HEAD: i32 = 28;
@@ -24,10 +26,7 @@ struct Subject<'a> {
     model: &'a dyn Classifier,
 }
 
-pub(super) fn section(
-    study: &Study,
-    observe: &mut Observe<'_>,
-) -> Result<Section, ReportError> {
+pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Section, ReportError> {
     let mut section = Section::new(
         "planes",
         "Decisions around an image",
@@ -54,7 +53,9 @@ pub(super) fn section(
     }
     let reach = 1.15 * study.settings.eps.iter().copied().fold(0.01, f64::max);
     let Some((image, label, index)) = subject_image(study, &subjects)? else {
-        section.notes.push("no test image is right for all of these models".to_owned());
+        section.notes.push(
+            "no test image is right for all of these models: nothing to look around".to_owned(),
+        );
         return Ok(section);
     };
     let side = if image.dims()[1] == 1 { 57 } else { 33 };
@@ -78,22 +79,34 @@ pub(super) fn section(
     Ok(section)
 }
 
-/// The first test image that all models get right: the image, its label, its position.
+/// A test image that all models get right: the first that each of them loses to FGSM at the largest
+/// eps, or else that one of them does, or else the first. The image, its label, its position.
 fn subject_image(
     study: &Study,
     subjects: &[Subject<'_>],
 ) -> Result<Option<(Tensor, Tensor, usize)>, ReportError> {
     let Some(examples) = study.examples(100)? else { return Ok(None) };
     let batch = examples.batch(0..examples.len(), &study.settings.device)?;
-    let labels = batch.labels.to_vec1::<u32>()?;
-    let mut right = vec![true; labels.len()];
+    let largest = study.settings.eps.iter().copied().fold(0.0, f64::max);
+    let mut losses = vec![Some(0); batch.len()];
     for subject in subjects {
-        let predicted = subject.model.logits(&batch.images)?.argmax(D::Minus1)?.to_vec1::<u32>()?;
-        for ((right, label), predicted) in right.iter_mut().zip(&labels).zip(predicted) {
-            *right &= *label == predicted;
+        let right = |images: &Tensor| {
+            let mut outcome = Outcome::default();
+            outcome.extend(&subject.model.logits(images)?, &batch.labels)?;
+            Ok::<_, candle::Error>(outcome.right)
+        };
+        let before = right(&batch.images)?;
+        let fgsm = AttackKind::Fgsm.attack(largest, 1);
+        let attacked = fgsm.perturb(subject.model, &batch.images, &batch.labels, Start::Seed(0))?;
+        let after = right(&attacked)?;
+        for (lost, (before, after)) in losses.iter_mut().zip(before.into_iter().zip(after)) {
+            *lost = lost.filter(|_| before).map(|lost| lost + usize::from(!after));
         }
     }
-    let Some(i) = right.iter().position(|right| *right) else { return Ok(None) };
+    let most = losses.iter().flatten().copied().max();
+    let Some(i) = most.and_then(|most| losses.iter().position(|lost| *lost == Some(most))) else {
+        return Ok(None);
+    };
     let image = batch.images.narrow(0, i, 1)?;
     Ok(Some((image, batch.labels.narrow(0, i, 1)?, batch.indices[i])))
 }
@@ -107,7 +120,8 @@ fn picture(
     let name = "planes";
     let classes = study.classes();
     let class = |i: u32| classes.get(i as usize).cloned().unwrap_or_else(|| i.to_string());
-    let rasters: Result<Vec<Vec<u8>>, String> = planes.iter().map(|(_, plane)| raster(plane)).collect();
+    let rasters: Result<Vec<Vec<u8>>, String> =
+        planes.iter().map(|(_, plane)| raster(plane)).collect();
     let rasters =
         rasters.map_err(|problem| ReportError::Picture { name: name.to_owned(), problem })?;
     let width = MARGIN + LEFT + planes.len() as i32 * (SIDE + GAP) - GAP + MARGIN;
@@ -134,8 +148,9 @@ fn picture(
         name: name.to_owned(),
         title: format!("Around a {}", class(label)),
         caption: format!(
-            "Test image {index}, class {}. Axes in pixels of [0, 1]; random signs are the same in all \
-             panels, the gradient is each model's own.",
+            "Test image {index}, class {}: the first of those that most of these models get right and \
+             lose to FGSM at the largest eps. Axes in pixels of [0, 1]; random signs are the same in \
+             all panels, the gradient is each model's own.",
             class(label)
         ),
         csv: csv_of(&["panel", "along the gradient", "along random signs", "class"], rows),
@@ -160,9 +175,10 @@ fn axes(
     first: bool,
 ) -> Painted {
     let half = SIDE / 2;
-    for share in [-1.0, -0.5, 0.0, 0.5, 1.0] {
-        let offset = (share * f64::from(half)) as i32;
-        let text = format!("{:.2}", share * plane.reach);
+    let places = ticks(&(-plane.reach..plane.reach), 5);
+    for place in &places {
+        let offset = (place / plane.reach * f64::from(half)).round() as i32;
+        let text = tick(*place, digits(&places));
         let (x, y) = (left + half + offset, top + half - offset);
         canvas.line(&[(x, top + SIDE), (x, top + SIDE + 4)], Ink::LEFT.color, 1)?;
         canvas.text((x, top + SIDE + 13), &text, Ink::CENTER.small())?;

@@ -18,8 +18,19 @@ pub(super) fn section(study: &Study) -> Section {
         section.notes.push(study.no_runs());
         return section;
     }
-    let head = ["ensemble", "data", "images", "network", "epochs", "batch", "lr", "seed", "variant",
-        "seconds", "SHA-256 of the model"];
+    let head = [
+        "ensemble",
+        "data",
+        "images",
+        "network",
+        "epochs",
+        "batch",
+        "lr",
+        "seed",
+        "variant",
+        "seconds",
+        "SHA-256 of the model",
+    ];
     let mut grid = Grid::new("The ensembles' trainings", &head);
     for run in &study.runs {
         grid.rows.push(row(run));

@@ -82,7 +82,7 @@ fn cell(table: &Table, row: &Row, column: &str) -> GridCell {
 fn tip(table: &Table, row: &Row, column: &str, cell: &Cell) -> String {
     let mut lines = vec![format!("{column} under {} at eps {}", row.attack, row.eps)];
     if let Some(ours) = cell.ours {
-        lines.push(score(table, column, ours).map_or_else(String::new, |(total, exact)| {
+        lines.push(total(table, column).map_or_else(String::new, |(total, exact)| {
             let what = match protocol(table).map(|protocol| protocol.denominator) {
                 Some(Denominator::CleanRight) => "images that were right before",
                 _ => "images, as a mean over the adversarial sets",
@@ -101,7 +101,7 @@ fn tip(table: &Table, row: &Row, column: &str, cell: &Cell) -> String {
 }
 
 /// Of how many images a percentage of `column` is a share, and whether its count is a whole number.
-fn score(table: &Table, column: &str, _: f64) -> Option<(usize, bool)> {
+fn total(table: &Table, column: &str) -> Option<(usize, bool)> {
     let images = table.examples * table.seeds.len();
     match protocol(table)?.denominator {
         Denominator::All => Some((images, false)),
@@ -114,7 +114,7 @@ fn score(table: &Table, column: &str, _: f64) -> Option<(usize, bool)> {
 
 /// The interval of a table's cell in percent, as far as the table tells.
 pub(super) fn interval(table: &Table, column: &str, ours: f64) -> Option<(f64, f64)> {
-    let (total, _) = score(table, column, ours)?;
+    let (total, _) = total(table, column)?;
     of(ours, total).interval()
 }
 

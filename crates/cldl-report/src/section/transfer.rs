@@ -7,10 +7,7 @@ use super::Section;
 use crate::picture::{Heat, Matrix, heat};
 use crate::{ReportError, Study};
 
-pub(super) fn section(
-    study: &Study,
-    observe: &mut Observe<'_>,
-) -> Result<Section, ReportError> {
+pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Section, ReportError> {
     let eps = study.eps();
     let lead = format!(
         "Adversarial examples crafted on one member (rows), shown to each member and to the whole \
@@ -49,12 +46,15 @@ pub(super) fn section(
             batch_size: super::curves::BATCH,
         };
         let Some(matrix) =
-            TransferMatrix::measure(&bench, &members, run.model(), &sets, &[attack], observe)?.pop()
+            TransferMatrix::measure(&bench, &members, run.model(), &sets, &[attack], observe)?
+                .pop()
         else {
             continue;
         };
         if let Some(mean) = matrix.mean_transfer() {
-            section.notes.push(format!("{}: {mean:.1} % from member to member on average", run.label));
+            section
+                .notes
+                .push(format!("{}: {mean:.1} % from member to member on average", run.label));
         }
         matrices.push(map(&run.label, &matrix));
     }
