@@ -135,7 +135,7 @@ pub(crate) fn save(
     let model = ModelMetadata { format: FORMAT, epochs_done, config: config.clone() };
     write_tensors(&draft.join(MODEL), &ensemble.params.tensors(), &model)?;
     let optimizer = OptimizerMetadata { format: FORMAT, epochs_done, steps: adam.steps() };
-    write_tensors(&draft.join(OPTIMIZER), &adam.moments(), &optimizer)?;
+    write_tensors(&draft.join(OPTIMIZER), &adam.moments()?, &optimizer)?;
     fs::rename(&draft, &place)?;
     files::sync_folder(folder)?;
     for entry in fs::read_dir(folder)? {

@@ -1,7 +1,7 @@
 //! Sums over, and maps with, the channels of contiguous NHWC: what normalization is made of.
 //!
 //! A row is one pixel's channels. Channels are taken 16 at a time, so that a block's sums stay in
-//! registers; a last, narrower block is padded with zeros.
+//! registers; the last ones one by one.
 
 use std::array::from_fn;
 
@@ -15,30 +15,38 @@ const WIDTH: usize = 16;
 const CHUNK: usize = 1 << 15;
 
 /// Floats of one task, in whole rows: depends on the shape alone.
-fn task_len(ch: usize) -> usize {
+pub(super) fn task_len(ch: usize) -> usize {
     CHUNK.div_ceil(ch) * ch
 }
 
-/// For each channel, the sums over all rows of `terms` of the inputs' numbers, in f64.
+/// For each channel, the sums over all rows of `terms` of the channel's coefficients and the inputs'
+/// numbers, in f64.
 ///
 /// # Shapes
+/// - `coefficients`: `[ch]` each
 /// - `inputs`: `[rows, ch]` each
 /// - returns K sums of `[ch]`
-pub(super) fn channel_sums<const I: usize, const K: usize>(
+pub(super) fn channel_sums<const C: usize, const I: usize, const K: usize>(
     ch: usize,
+    coefficients: [&[f32]; C],
     inputs: [&[f32]; I],
-    terms: impl Fn([f64; I]) -> [f64; K] + Copy + Send + Sync,
+    terms: impl Fn([f32; C], [f32; I]) -> [f64; K] + Copy + Send + Sync,
 ) -> [Vec<f64>; K] {
     let (len, task) = (inputs[0].len(), task_len(ch));
     let parts: Vec<[Vec<f64>; K]> = (0..len.div_ceil(task))
         .into_par_iter()
         .map(|k| {
             let inputs = inputs.map(|input| &input[k * task..len.min((k + 1) * task)]);
-            arch().dispatch(TaskSums { ch, inputs, terms })
+            arch().dispatch(TaskSums { ch, coefficients, inputs, terms })
         })
         .collect();
+    add_up(ch, &parts)
+}
+
+/// The sums of sums, in their order.
+pub(super) fn add_up<const K: usize>(ch: usize, parts: &[[Vec<f64>; K]]) -> [Vec<f64>; K] {
     let mut sums = from_fn(|_| vec![0.0; ch]);
-    for part in &parts {
+    for part in parts {
         for (sum, part) in sums.iter_mut().zip(part) {
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
@@ -46,36 +54,48 @@ pub(super) fn channel_sums<const I: usize, const K: usize>(
     sums
 }
 
-struct TaskSums<'a, const I: usize, F> {
-    ch: usize,
-    inputs: [&'a [f32]; I],
-    terms: F,
+/// The sums of one task's rows.
+pub(super) struct TaskSums<'a, const C: usize, const I: usize, F> {
+    pub ch: usize,
+    pub coefficients: [&'a [f32]; C],
+    pub inputs: [&'a [f32]; I],
+    pub terms: F,
 }
 
-impl<const I: usize, const K: usize, F: Fn([f64; I]) -> [f64; K] + Copy> WithSimd
-    for TaskSums<'_, I, F>
+impl<const C: usize, const I: usize, const K: usize, F> WithSimd for TaskSums<'_, C, I, F>
+where
+    F: Fn([f32; C], [f32; I]) -> [f64; K] + Copy,
 {
     type Output = [Vec<f64>; K];
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-        let Self { ch, inputs, terms } = self;
+        let Self { ch, coefficients, inputs, terms } = self;
         let rows = inputs[0].len() / ch;
         let mut sums: [Vec<f64>; K] = from_fn(|_| vec![0.0; ch]);
-        for c in (0..ch).step_by(WIDTH) {
-            let n = WIDTH.min(ch - c);
-            let mut block = [[0.0; WIDTH]; K];
-            for row in 0..rows {
-                let x: [[f32; WIDTH]; I] = from_fn(|i| load(&inputs[i][row * ch + c..], n));
+        let whole = ch / WIDTH * WIDTH;
+        for c in (0..whole).step_by(WIDTH) {
+            let own: [[f32; WIDTH]; C] = from_fn(|k| block(coefficients[k], c));
+            let mut sum = [[0.0; WIDTH]; K];
+            for at in (c..rows * ch).step_by(ch) {
+                let x: [[f32; WIDTH]; I] = from_fn(|i| block(inputs[i], at));
                 for lane in 0..WIDTH {
-                    let terms = terms(from_fn(|i| f64::from(x[i][lane])));
+                    let terms = terms(from_fn(|k| own[k][lane]), from_fn(|i| x[i][lane]));
                     for k in 0..K {
-                        block[k][lane] += terms[k];
+                        sum[k][lane] += terms[k];
                     }
                 }
             }
-            for (sum, block) in sums.iter_mut().zip(&block) {
-                sum[c..c + n].copy_from_slice(&block[..n]);
+            for (to, sum) in sums.iter_mut().zip(&sum) {
+                to[c..c + WIDTH].copy_from_slice(sum);
+            }
+        }
+        for c in whole..ch {
+            for at in (c..rows * ch).step_by(ch) {
+                let terms = terms(from_fn(|k| coefficients[k][c]), from_fn(|i| inputs[i][at]));
+                for k in 0..K {
+                    sums[k][c] += terms[k];
+                }
             }
         }
         sums
@@ -101,12 +121,13 @@ pub(super) fn channel_map<const I: usize, const K: usize>(
     });
 }
 
-struct TaskMap<'a, const I: usize, const K: usize, F> {
-    ch: usize,
-    coefficients: [&'a [f32]; K],
-    inputs: [&'a [f32]; I],
-    out: &'a mut [f32],
-    map: F,
+/// One task's rows of [`channel_map`].
+pub(super) struct TaskMap<'a, const I: usize, const K: usize, F> {
+    pub ch: usize,
+    pub coefficients: [&'a [f32]; K],
+    pub inputs: [&'a [f32]; I],
+    pub out: &'a mut [f32],
+    pub map: F,
 }
 
 impl<const I: usize, const K: usize, F: Fn([f32; K], [f32; I]) -> f32 + Copy> WithSimd
@@ -117,35 +138,31 @@ impl<const I: usize, const K: usize, F: Fn([f32; K], [f32; I]) -> f32 + Copy> Wi
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { ch, coefficients, inputs, out, map } = self;
-        for c in (0..ch).step_by(WIDTH) {
-            let n = WIDTH.min(ch - c);
-            let own: [[f32; WIDTH]; K] = from_fn(|k| load(&coefficients[k][c..], n));
-            for row in 0..out.len() / ch {
-                let at = row * ch + c;
-                let x: [[f32; WIDTH]; I] = from_fn(|i| load(&inputs[i][at..], n));
+        let whole = ch / WIDTH * WIDTH;
+        for c in (0..whole).step_by(WIDTH) {
+            let own: [[f32; WIDTH]; K] = from_fn(|k| block(coefficients[k], c));
+            for at in (c..out.len()).step_by(ch) {
+                let x: [[f32; WIDTH]; I] = from_fn(|i| block(inputs[i], at));
                 let mut y = [0.0; WIDTH];
                 for lane in 0..WIDTH {
                     y[lane] = map(from_fn(|k| own[k][lane]), from_fn(|i| x[i][lane]));
                 }
-                if n == WIDTH {
-                    out[at..at + WIDTH].copy_from_slice(&y);
-                } else {
-                    out[at..at + n].copy_from_slice(&y[..n]);
-                }
+                out[at..at + WIDTH].copy_from_slice(&y);
+            }
+        }
+        for c in whole..ch {
+            for at in (c..out.len()).step_by(ch) {
+                out[at] = map(from_fn(|k| coefficients[k][c]), from_fn(|i| inputs[i][at]));
             }
         }
     }
 }
 
-/// The first `n` numbers, padded with zeros.
+/// The [`WIDTH`] numbers from `at` on: of constant length, so that they stay in registers.
 #[inline(always)]
-fn load(from: &[f32], n: usize) -> [f32; WIDTH] {
+fn block(from: &[f32], at: usize) -> [f32; WIDTH] {
     let mut block = [0.0; WIDTH];
-    if n == WIDTH {
-        block.copy_from_slice(&from[..WIDTH]);
-    } else {
-        block[..n].copy_from_slice(&from[..n]);
-    }
+    block.copy_from_slice(&from[at..at + WIDTH]);
     block
 }
 
@@ -163,11 +180,15 @@ mod tests {
             let scale: Vec<f32> = (0..ch).map(|c| c as f32).collect();
             let mut expected = [vec![0.0; ch], vec![0.0; ch]];
             for (i, (x, y)) in x.iter().zip(&y).enumerate() {
-                expected[0][i % ch] += f64::from(*x);
+                expected[0][i % ch] += f64::from(scale[i % ch]) * f64::from(*x);
                 expected[1][i % ch] += f64::from(*x) * f64::from(*y);
             }
             for_each_arch(|| {
-                let sums = channel_sums(ch, [&x, &y], |[x, y]| [x, x * y]);
+                let terms = |[a]: [f32; 1], [x, y]: [f32; 2]| {
+                    let (a, x, y) = (f64::from(a), f64::from(x), f64::from(y));
+                    [a * x, x * y]
+                };
+                let sums = channel_sums(ch, [&scale], [&x, &y], terms);
                 assert_eq!(sums, expected);
                 let mut out = vec![9.0; x.len()];
                 channel_map(ch, [&scale], [&x, &y], &mut out, |[a], [x, y]| a * x + y);
