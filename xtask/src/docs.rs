@@ -51,7 +51,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return check(&cldl);
     }
     let stale = update(&cldl, false)?;
-    stale.iter().for_each(|name| eprintln!("made anew: {name}"));
+    for name in &stale {
+        eprintln!("made anew: {name}");
+    }
     if args.ensembles {
         for command in ENSEMBLES.iter().chain([&DRAWN]) {
             eprintln!("cldl {command}");
@@ -181,8 +183,8 @@ fn cldl_says(cldl: &Cldl, arguments: &str) -> Result<String> {
 fn rows(table: &Value, attack: &str) -> Result<String> {
     let columns = table["columns"].as_array().context("the table has no columns")?;
     let keys: Vec<&str> = columns.iter().filter_map(|column| column["key"].as_str()).collect();
-    let mut out = format!("| attack | eps | {} |\n", keys.join(" | "));
-    out += &format!("| --- | ---: |{}\n", " ---: |".repeat(keys.len()));
+    let rule = " ---: |".repeat(keys.len());
+    let mut out = format!("| attack | eps | {} |\n| --- | ---: |{rule}\n", keys.join(" | "));
     let number = |value: &Value| value.as_f64().map(|number| format!("{number:.1}"));
     let line = |head: String, cells: Vec<String>| format!("| {head} | {} |\n", cells.join(" | "));
     let clean = keys.iter().map(|key| number(&table["clean"][key]).unwrap_or("-".to_owned()));

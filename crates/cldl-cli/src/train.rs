@@ -24,6 +24,7 @@ use crate::{models, progress};
 /// settings give equal bytes.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: Flags,
@@ -283,7 +284,8 @@ fn seen(probe: &Value) -> Option<String> {
     );
     if !pairs.is_empty() {
         let (cosine, divergence) = (mean("gradient_cosine"), mean("divergence"));
-        text += &format!(", gradient alignment {cosine:.3}, divergence {divergence:.4}");
+        let pairs = format!(", gradient alignment {cosine:.3}, divergence {divergence:.4}");
+        text.push_str(&pairs);
     }
     Some(text)
 }

@@ -7,6 +7,8 @@
 //! - [`Probe`]: a quick look at an ensemble in training.
 //! - [`write_events`]: a run's metrics for TensorBoard.
 
+#![allow(clippy::cast_possible_wrap, reason = "positions in a picture are small numbers")]
+
 pub mod analysis;
 mod error;
 mod page;

@@ -122,7 +122,7 @@ mod tests {
         let numbers = || -> Vec<(String, Vec<f32>)> {
             let tensors = ensemble.params.tensors();
             let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            tensors.iter().map(|(name, tensor)| ((*name).to_string(), flat(tensor))).collect()
+            tensors.iter().map(|(name, tensor)| (name.clone(), flat(tensor))).collect()
         };
         let before = numbers();
         let probe = Probe::new(&test, 20, 0.1, Some(3.0), &Device::Cpu).unwrap();

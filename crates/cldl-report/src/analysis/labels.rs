@@ -53,7 +53,9 @@ pub fn label_dependencies(
     }
     for rows in &mut members {
         for (row, count) in rows.iter_mut().zip(&counts) {
-            row.iter_mut().for_each(|value| *value /= (*count).max(1) as f64);
+            for value in row {
+                *value /= (*count).max(1) as f64;
+            }
         }
     }
     Ok(Some(LabelDependencies { members, counts }))

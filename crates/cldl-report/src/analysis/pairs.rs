@@ -54,16 +54,13 @@ pub fn pair_measures(
         let out = member.forward(x.as_tensor(), Mode::Eval)?;
         let loss = cross_entropy(&out.logits, &one_hot)?.sum_all()?;
         gradients.push(input_gradient(&loss, &x)?.flatten_from(1)?);
-        soft.push(match (&ensemble.lcm, gamma) {
-            (Some(lcm), Some(gamma)) => {
-                let lcv = lcm.forward(&out.representation.detach(), Mode::Eval)?;
-                simulated_label_distribution(&lcv, &one_hot, gamma)?
-            }
-            _ => {
-                // A probability that is 0 has no logarithm.
-                let probs = Value::softmax(&out.logits.detach())?;
-                probs.maximum(&(probs.ones_like()? * 1e-30)?)?
-            }
+        soft.push(if let (Some(lcm), Some(gamma)) = (&ensemble.lcm, gamma) {
+            let lcv = lcm.forward(&out.representation.detach(), Mode::Eval)?;
+            simulated_label_distribution(&lcv, &one_hot, gamma)?
+        } else {
+            // A probability that is 0 has no logarithm.
+            let probs = Value::softmax(&out.logits.detach())?;
+            probs.maximum(&(probs.ones_like()? * 1e-30)?)?
         });
     }
     let mut pairs = Vec::new();

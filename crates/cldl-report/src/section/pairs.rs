@@ -85,7 +85,9 @@ fn series(study: &Study, key: &str) -> Vec<Series> {
         for record in &run.metrics {
             let (Some(epoch), Some(pairs)) = (epoch(record), values(record)) else { continue };
             if study.runs.len() == 1 {
-                pairs.iter().for_each(|(name, value)| add(name, (epoch, *value)));
+                for (name, value) in &pairs {
+                    add(name, (epoch, *value));
+                }
             } else if !pairs.is_empty() {
                 let sum: f64 = pairs.iter().map(|(_, value)| value).sum();
                 add(&run.label, (epoch, sum / pairs.len() as f64));
