@@ -187,6 +187,7 @@ fn state_name(state: RunState) -> &'static str {
 }
 
 /// Shows a training as it goes.
+#[expect(clippy::struct_field_names, reason = "a bar is what it has first of all")]
 struct Bar {
     bar: ProgressBar,
     epochs: usize,
