@@ -1,7 +1,8 @@
 //! `cargo xtask ci`: the one gate, cheapest check first.
 
 use crate::check_gpu::{self, Feature};
-use crate::{child, interrupt, tidy, workspace};
+use crate::reproduce::Cldl;
+use crate::{browser, child, docs, interrupt, tidy, workspace};
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use std::process::Command;
@@ -33,6 +34,8 @@ enum Check {
     Clippy,
     /// cargo test
     Test,
+    /// What the documents show is what its commands make now
+    Docs,
     /// cargo doc, warnings are errors
     Doc,
     /// cargo check of the binary without the feature `hub`
@@ -62,6 +65,7 @@ impl Check {
         let rest: &[&str] = match self {
             Self::Tidy => return tidy::run(&workspace::root()),
             Self::Cuda => return check_gpu::check(Feature::Cuda),
+            Self::Docs => return docs::check(&Cldl::build(&workspace::root())?),
             Self::Fmt => &["fmt", "--all", "--check"],
             Self::Clippy => {
                 &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]
@@ -70,6 +74,9 @@ impl Check {
             Self::Lean => &["check", "--package", "cldl-cli", "--no-default-features", "--locked"],
             Self::Doc => &["doc", "--workspace", "--no-deps", "--locked"],
         };
+        if self == Self::Test {
+            browser::install();
+        }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(rest).current_dir(workspace::root());

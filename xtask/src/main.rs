@@ -3,9 +3,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
 
 mod bench;
+mod browser;
 mod check_gpu;
 mod child;
 mod ci;
+mod docs;
 mod interrupt;
 mod progress;
 mod reproduce;
@@ -40,6 +42,7 @@ enum Chore {
     /// Run every check: format, tidy, clippy, tests, docs, the GPU features' types
     Ci(ci::Args),
     Bench(bench::Args),
+    Docs(docs::Args),
     /// Type-check the features `cuda` and `metal` on a machine that has neither
     CheckGpu(check_gpu::Args),
     /// Do one task of a grid; Slurm jobs call this
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Chore::Plan(args) => scale::run(&args),
         Chore::Ci(args) => ci::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Docs(args) => docs::run(&args),
         Chore::CheckGpu(args) => check_gpu::run(&args),
         Chore::Work(args) => reproduce::work::run(&args),
     };

@@ -82,10 +82,13 @@ fn calls_are_what_the_contract_says() {
          runs/baseline-m5-s100-e2 --attacks bim --eps 0.1 --losses ce cw-official \
          --attack-seeds 3 --steps 10 --examples 200 --store runs/outcomes --json"
     );
-    let last = made.last().unwrap();
     assert_eq!(
-        last,
-        "table results/table4-smoke/request.json --store runs/outcomes --out results/table4-smoke"
+        made[made.len() - 2..],
+        [
+            "table results/table4-smoke/request.json --store runs/outcomes --out results/table4-smoke",
+            "report results/table4-smoke --out results/table4-smoke/report.html --pictures \
+             results/table4-smoke/pictures --examples 200 --store runs/outcomes --json",
+        ]
     );
 }
 

@@ -16,6 +16,7 @@ mod models;
 mod output;
 mod progress;
 mod published;
+mod report;
 mod source;
 mod status;
 mod table;
@@ -56,6 +57,8 @@ enum Command {
     /// Fill a table of the paper with what was measured
     Table(table::Args),
     Status(status::Args),
+    Report(report::ReportArgs),
+    Plot(report::PlotArgs),
     Bench(bench::Args),
     Export(export::Args),
     Import(import::Args),
@@ -77,6 +80,8 @@ fn main() -> ExitCode {
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
         Command::Status(args) => args.run(),
+        Command::Report(args) => args.run(),
+        Command::Plot(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Export(args) => args.run(),
         Command::Import(args) => args.run(),

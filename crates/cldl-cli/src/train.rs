@@ -6,10 +6,12 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use candle::Device;
 use cldl_core::files;
-use cldl_data::{Dataset, Split};
+use cldl_data::{DataDirs, Dataset, Split};
+use cldl_models::Ensemble;
+use cldl_report::{Probe, write_events};
 use cldl_train::{Observer, Progress, Run, RunState, TrainConfig, TrainOptions};
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::common::{self, Compute, DataDir};
 use crate::failure::Usage;
@@ -24,6 +26,7 @@ use crate::train_flags::Flags;
 /// settings give equal bytes.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: Flags,
@@ -40,6 +43,9 @@ pub(crate) struct Args {
     /// Insist that there is an interrupted run to go on with
     #[arg(long, help_heading = "Where")]
     resume: bool,
+    /// Write event files for TensorBoard too, into the run's folder `tensorboard/`
+    #[arg(long, help_heading = "Where")]
+    tensorboard: bool,
     /// Say what would be done and how long it would take, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -101,6 +107,8 @@ impl Args {
         }
         let start = Instant::now();
         let mut observer = Bar::new(&config, state);
+        observer.probe = probe(&config, &dirs, &device)?;
+        observer.events = self.tensorboard.then(|| run.dir.clone());
         cldl_train::train(&config, data, init, &run, &device, &mut observer)?;
         observer.bar.finish_and_clear();
         self.report(&config, &run, state, start.elapsed().as_secs_f64())
@@ -195,9 +203,27 @@ fn state_name(state: RunState) -> &'static str {
 }
 
 /// Shows a training as it goes.
+#[expect(clippy::struct_field_names, reason = "a bar is what it has first of all")]
 struct Bar {
     bar: ProgressBar,
     epochs: usize,
+    /// Looks at the ensemble after each epoch.
+    probe: Option<Probe>,
+    /// The run whose metrics TensorBoard wants.
+    events: Option<PathBuf>,
+}
+
+/// Images of the look after each epoch: few, so that it takes about as long as two steps.
+const PROBE: usize = 200;
+
+/// A probe of the ensemble in training; none if there are no test images of its data set.
+fn probe(config: &TrainConfig, dirs: &DataDirs, device: &Device) -> Result<Option<Probe>> {
+    let Ok(test) = Dataset::load(&config.data.dataset, Split::Test, dirs) else {
+        tracing::warn!("no test images of {}: epochs are not probed", config.data.dataset);
+        return Ok(None);
+    };
+    let eps = models::usual_eps(&config.data.dataset)[0];
+    Ok(Some(Probe::new(&test, PROBE, eps, config.method.gamma(), device)?))
 }
 
 impl Bar {
@@ -206,7 +232,7 @@ impl Bar {
         let done = if let RunState::Partial(epochs) = state { images(epochs) } else { 0 };
         let bar = progress::bar(images(config.epochs), done, "images");
         bar.set_prefix(config.method.to_string());
-        Self { bar, epochs: config.epochs }
+        Self { bar, epochs: config.epochs, probe: None, events: None }
     }
 }
 
@@ -224,20 +250,59 @@ impl Observer for Bar {
         ));
     }
 
+    fn look(&mut self, ensemble: &Ensemble) -> candle::Result<Map<String, Value>> {
+        let mut found = Map::new();
+        if let Some(probe) = &self.probe {
+            found.insert("probe".to_owned(), json!(probe.look(ensemble)?));
+        }
+        Ok(found)
+    }
+
     fn epoch(&mut self, record: &Value) {
+        if let Some(run) = &self.events
+            && let Err(error) = write_events(run)
+        {
+            tracing::warn!("no event file for TensorBoard: {error}");
+        }
         let Some(record) = record.as_object() else { return };
         let number = |name: &str| record.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
         let terms: Vec<String> = record
             .keys()
-            .filter(|name| !["epoch", "lr", "seconds"].contains(&name.as_str()))
+            .filter(|name| !["epoch", "lr", "seconds", "probe"].contains(&name.as_str()))
             .map(|name| format!("{name} {:.4}", number(name)))
             .collect();
         let (epoch, seconds) = (number("epoch"), number("seconds"));
         let text = format!("epoch {epoch}/{}  {}  {seconds:.1} s", self.epochs, terms.join("  "));
         progress::line(&self.bar, &text);
+        if let Some(seen) = record.get("probe").and_then(seen) {
+            progress::line(&self.bar, &seen);
+        }
     }
 
     fn should_stop(&self) -> bool {
         common::stopping()
     }
+}
+
+/// What the probe saw, in a line below the epoch's.
+fn seen(probe: &Value) -> Option<String> {
+    let number = |name: &str| probe.get(name).and_then(Value::as_f64);
+    let pairs = probe.get("pairs")?.as_array()?;
+    let mean = |name: &str| {
+        let sum: f64 = pairs.iter().filter_map(|pair| pair.get(name)?.as_f64()).sum();
+        sum / pairs.len() as f64
+    };
+    let mut text = format!(
+        "  {} images: clean {:.1} %, fgsm at eps {} {:.1} %",
+        number("examples")?,
+        number("clean")?,
+        number("eps")?,
+        number("fgsm")?
+    );
+    if !pairs.is_empty() {
+        let (cosine, divergence) = (mean("gradient_cosine"), mean("divergence"));
+        let pairs = format!(", gradient alignment {cosine:.3}, divergence {divergence:.4}");
+        text.push_str(&pairs);
+    }
+    Some(text)
 }

@@ -3,8 +3,12 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/browser.rs"]
+mod browser;
 #[path = "cli/checkpoints.rs"]
 mod checkpoints;
+#[path = "cli/chromium.rs"]
+mod chromium;
 #[path = "cli/custom.rs"]
 mod custom;
 #[path = "cli/determinism.rs"]
@@ -18,6 +22,8 @@ mod hub;
 mod methods;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
+#[path = "cli/report.rs"]
+mod report;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/status.rs"]

@@ -43,4 +43,4 @@ pub use protocol::{Aggregate, Denominator, Protocol, Score};
 pub use store::{Record, Store};
 pub use summary::{Measured, whitebox_scores};
 pub use sweep::{Sets, robust_accuracy};
-pub use transfer::{TransferMatrix, agreed_examples};
+pub use transfer::{NamedMember, TransferMatrix, agreed_examples, member_models};

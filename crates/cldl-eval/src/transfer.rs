@@ -2,11 +2,14 @@
 
 use candle::Device;
 use cldl_attacks::AttackKind;
+use cldl_core::Classifier;
 use cldl_data::Dataset;
 use serde::Serialize;
 
 use crate::blackbox::{Observe, Progress};
-use crate::{EvalError, Examples, Key, Model, Outcome, Protocol, Sets, Store, robust_accuracy};
+use crate::{
+    Bench, EvalError, Examples, Key, Model, Outcome, Protocol, Sets, Store, robust_accuracy,
+};
 
 /// Examples at a time while looking for those that all members get right.
 const BATCH: usize = 200;
@@ -24,7 +27,56 @@ pub struct TransferMatrix {
     pub ensemble: Vec<f64>,
 }
 
+/// A member of an ensemble as a model of its own: its outcomes are named by the ensemble's digest and
+/// its number.
+pub struct NamedMember<'a> {
+    name: String,
+    digest: String,
+    classifier: &'a dyn Classifier,
+}
+
+/// The members of the ensemble with this digest, in order.
+pub fn member_models<'a, M: Classifier>(digest: &str, members: &'a [M]) -> Vec<NamedMember<'a>> {
+    let named = |(i, member): (usize, &'a M)| NamedMember {
+        name: format!("member {i}"),
+        digest: format!("{digest}#{i}"),
+        classifier: member,
+    };
+    members.iter().enumerate().map(named).collect()
+}
+
+impl NamedMember<'_> {
+    /// The member as a target or a surrogate.
+    pub fn model(&self) -> Model<'_> {
+        Model { name: &self.name, digest: &self.digest, classifier: self.classifier }
+    }
+}
+
 impl TransferMatrix {
+    /// The matrix of each attack, computed as far as the bench's store lacks it.
+    ///
+    /// # Errors
+    /// As [`Bench::blackbox`].
+    pub fn measure(
+        bench: &Bench<'_>,
+        members: &[Model<'_>],
+        ensemble: Model<'_>,
+        sets: &Sets,
+        attacks: &[(AttackKind, f64)],
+        observe: &mut Observe<'_>,
+    ) -> Result<Vec<Self>, EvalError> {
+        let targets: Vec<Model<'_>> = members.iter().copied().chain([ensemble]).collect();
+        bench.blackbox(&targets, members, attacks, sets, observe)?;
+        let keys: Vec<Key> = members.iter().map(|member| bench.key(member.digest)).collect();
+        let whole = bench.key(ensemble.digest);
+        let matrix = |attack: &(AttackKind, f64)| {
+            let found = Self::query(bench.store, &keys, &whole, sets, *attack)?;
+            let lost = "the store has lost what was just computed";
+            found.ok_or_else(|| EvalError::Argument(lost.to_owned()))
+        };
+        attacks.iter().map(matrix).collect()
+    }
+
     /// The matrix, if `store` has all that it takes: the outcomes of `members` and `ensemble` (keys of
     /// their clean images) under attacks from each member.
     ///

@@ -52,7 +52,7 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
     }
     let values =
         |tensors: BTreeMap<String, Tensor>| tensors.values().map(Tensor::elem_count).sum::<usize>();
-    let stored = values(trainer.ensemble.params.tensors()) + values(trainer.adam.moments());
+    let stored = values(trainer.ensemble.params.tensors()) + values(trainer.adam.moments()?);
     Ok(Cost {
         step_seconds: median(&training),
         attack_seconds: median(&attacking),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use candle::Device;
 use cldl_core::Stream;
 use cldl_data::{Batch, Dataset, batches, epoch_order};
+use cldl_models::Ensemble;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -31,6 +32,15 @@ pub struct Progress<'a> {
 pub trait Observer {
     /// Called after each step.
     fn step(&mut self, _: &Progress<'_>) {}
+
+    /// Looks at the ensemble after each epoch; what it returns joins the epoch's line of the metrics.
+    /// The ensemble can't be changed: the result of a training does not depend on who looks.
+    ///
+    /// # Errors
+    /// Whatever the look fails with; the training ends with it.
+    fn look(&mut self, _: &Ensemble) -> candle::Result<Map<String, Value>> {
+        Ok(Map::new())
+    }
 
     /// Called after each epoch with its line of the metrics.
     fn epoch(&mut self, _: &Value) {}
@@ -73,7 +83,9 @@ pub fn train(
     }
     let data = Arc::new(data.take(config.data.examples));
     for epoch in epochs_done..config.epochs {
-        let record = trainer.epoch(config, &data, epoch, run, observer)?;
+        let mut record = trainer.epoch(config, &data, epoch, run, observer)?;
+        record.extend(observer.look(&trainer.ensemble)?);
+        let record = Value::Object(record);
         run.record(epoch + 1, &record)?;
         observer.epoch(&record);
         checkpoint::save(&run.checkpoints(), config, epoch + 1, &trainer.ensemble, &trainer.adam)?;
@@ -90,7 +102,7 @@ impl Trainer {
         epoch: usize,
         run: &Run,
         observer: &mut dyn Observer,
-    ) -> Result<Value, TrainError> {
+    ) -> Result<Map<String, Value>, TrainError> {
         let start = Instant::now();
         let lr = config.schedule.lr(config.lr, epoch);
         let batches = epoch_batches(config, data, epoch, &*self.objective, &self.device)?;
@@ -119,7 +131,7 @@ impl Trainer {
         record.insert("lr".into(), json!(lr));
         record.extend(means.finish());
         record.insert("seconds".into(), json!(start.elapsed().as_secs_f64()));
-        Ok(Value::Object(record))
+        Ok(record)
     }
 }
 

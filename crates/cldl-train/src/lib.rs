@@ -2,6 +2,24 @@
 //!
 //! [`train`] turns a [`TrainConfig`] and a dataset into a run directory; [`Objective`]s say what is
 //! minimized; [`Run`] knows what lies in a run directory and loads ensembles from it.
+//!
+//! # A checkpoint in a program of your own
+//!
+//! ```no_run
+//! use candle::{Device, Tensor};
+//! use cldl_core::Classifier as _;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::Cpu;
+//! let loaded = cldl_train::load_ensemble("runs/my-run".as_ref(), &device)?;
+//! let [channels, height, width] = loaded.config.ensemble.arch.image_shape();
+//! let images = Tensor::zeros((1, channels, height, width), candle::DType::F32, &device)?;
+//! // The logarithm of the members' mean probability, [1, C]; pixels are in [0, 1].
+//! let scores = loaded.ensemble.logits(&images)?;
+//! println!("class {}", scores.argmax(1)?.to_vec1::<u32>()?[0]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod adam;
 mod checkpoint;

@@ -82,6 +82,14 @@ impl Method {
         matches!(self, Self::Cldl { .. })
     }
 
+    /// The weight of the hard label in the SLD (Eq. 6), for CLDL.
+    pub fn gamma(self) -> Option<f64> {
+        match self {
+            Self::Cldl { gamma, .. } => Some(gamma),
+            _ => None,
+        }
+    }
+
     /// Whether the method's loss is the mean over members of their own, and not the sum.
     pub fn averages_members(self, variant: Variant) -> bool {
         match self {

@@ -111,6 +111,17 @@ impl Cldl {
         Ok(())
     }
 
+    /// Writes `report.html` and `pictures/` of the table in `folder`.
+    pub(crate) fn report(&self, folder: &Path, examples: &str, data: &[String]) -> Result<()> {
+        let mut command = self.command("report", &[]);
+        command.arg(folder).arg("--out").arg(folder.join("report.html"));
+        command.arg("--pictures").arg(folder.join("pictures"));
+        command.args(["--examples", examples, "--store", STORE]).args(data).arg("--json");
+        let ended = child::run(command.stdout(Stdio::piped()))?;
+        ensure!(ended.status.success(), "`cldl report` failed ({})", ended.status);
+        Ok(())
+    }
+
     fn table_command(&self, request: &Path, out: &Path, data: &[String]) -> Command {
         let mut command = self.command("table", &[]);
         command.arg(request).args(["--store", STORE, "--out"]).arg(out).args(data);

@@ -52,6 +52,13 @@ impl Files<'_> {
         Ok(attacks::missing(plan, &answer?))
     }
 
+    /// Shows the table, and the ensembles behind it, as a page and as pictures.
+    pub(super) fn report(&self, plan: &Plan) -> Result<()> {
+        // The views of each ensemble cost less than what the table took.
+        let examples = plan.size.examples.min(200).to_string();
+        self.cldl.report(&self.folder, &examples, &self.settings.data_args())
+    }
+
     /// Shows the table on stdout.
     pub(super) fn show(&self) -> Result<()> {
         self.cldl.show_table(&self.request_name(), &self.folder, &self.settings.data_args())

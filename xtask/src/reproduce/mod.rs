@@ -191,7 +191,9 @@ impl Launch<'_> {
             Ok(())
         })?;
         files.show()?;
+        files.report(plan)?;
         eprintln!("written to {}/table.{{json,md,csv,tex}}", files.folder.display());
+        eprintln!("look at {0}/report.html, pictures in {0}/pictures/", files.folder.display());
         ensure!(left.is_empty(), "no outcomes for {}", show::slices(&left));
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use cldl_attacks::AttackKind;
-use cldl_eval::{Bench, Model, Store, TransferMatrix, agreed_examples};
+use cldl_eval::{Bench, Model, NamedMember, Store, TransferMatrix, agreed_examples, member_models};
 use serde_json::json;
 
 use super::options::{Basics, WhiteboxArgs};
@@ -40,15 +40,9 @@ impl Args {
         let test = models::test_images(&dataset, &self.basics.data.dirs())?;
         let attack = &self.attacker.attack;
         let members = &run.inner.ensemble.members;
-        // A member's outcomes are named by its run and its number.
-        let digests: Vec<String> =
-            (0..members.len()).map(|i| format!("{}#{i}", run.inner.digest)).collect();
-        let names: Vec<String> = (0..members.len()).map(|i| format!("member {i}")).collect();
-        let members: Vec<Model<'_>> = members
-            .iter()
-            .zip(names.iter().zip(&digests))
-            .map(|(member, (name, digest))| Model { name, digest, classifier: member })
-            .collect();
+        let named = member_models(&run.inner.digest, members);
+        let members: Vec<Model<'_>> = named.iter().map(NamedMember::model).collect();
+        let names: Vec<String> = members.iter().map(|member| member.name.to_owned()).collect();
         let ensemble = run.model();
 
         let mut watch = Watch::start()?;
@@ -65,17 +59,9 @@ impl Args {
         let bench = Bench { examples: &examples, store: &store, device, batch_size: BATCH_SIZE };
         let attacks = attack.attacks(&dataset);
         let sets = attack.sets(cldl_eval::Protocol::WHITEBOX.losses, self.attacker.restarts);
-        let targets: Vec<Model<'_>> = members.iter().copied().chain([ensemble]).collect();
-        bench.blackbox(&targets, &members, &attacks, &sets, see).map_err(models::classify)?;
+        let matrices = TransferMatrix::measure(&bench, &members, ensemble, &sets, &attacks, see)
+            .map_err(models::classify)?;
         watch.end();
-
-        let keys: Vec<_> = members.iter().map(|member| bench.key(member.digest)).collect();
-        let whole = bench.key(ensemble.digest);
-        let matrices = attacks.iter().map(|attack| {
-            TransferMatrix::query(&store, &keys, &whole, &sets, *attack)?
-                .context("the store has lost what was just computed")
-        });
-        let matrices = matrices.collect::<Result<Vec<_>>>()?;
         let value = json!({
             "run": run.name,
             "digest": run.inner.digest,

@@ -91,8 +91,9 @@ where
             }
         }
         for c in whole..ch {
+            let own: [f32; C] = coefficients.map(|coefficient| coefficient[c]);
             for at in (c..rows * ch).step_by(ch) {
-                let terms = terms(from_fn(|k| coefficients[k][c]), from_fn(|i| inputs[i][at]));
+                let terms = terms(own, inputs.map(|input| input[at]));
                 for k in 0..K {
                     sums[k][c] += terms[k];
                 }
@@ -151,8 +152,9 @@ impl<const I: usize, const K: usize, F: Fn([f32; K], [f32; I]) -> f32 + Copy> Wi
             }
         }
         for c in whole..ch {
+            let own: [f32; K] = coefficients.map(|coefficient| coefficient[c]);
             for at in (c..out.len()).step_by(ch) {
-                out[at] = map(from_fn(|k| coefficients[k][c]), from_fn(|i| inputs[i][at]));
+                out[at] = map(own, inputs.map(|input| input[at]));
             }
         }
     }

@@ -8,7 +8,7 @@ pub(crate) fn title(table: &Table) -> String {
 }
 
 /// How it was made: scale, variant, protocol, seeds, examples, time, command.
-pub(crate) fn facts(table: &Table) -> Vec<String> {
+pub fn facts(table: &Table) -> Vec<String> {
     let images = table.limit_train.map_or("all".to_owned(), |limit| limit.to_string());
     // The standard error of a share is largest at one half: 100 · √(1/4n).
     let error = 50.0 / (table.examples.max(1) as f64).sqrt();
@@ -49,7 +49,7 @@ pub(crate) fn facts(table: &Table) -> Vec<String> {
 }
 
 /// How well it agrees with the paper: ranks, then the shape.
-pub(crate) fn findings(table: &Table) -> Vec<String> {
+pub fn findings(table: &Table) -> Vec<String> {
     let agreement = agreement(table);
     let compared = agreement.rows.iter().flatten().count();
     let tau = agreement.mean.map_or("nothing to compare yet".to_owned(), |mean| {

@@ -22,6 +22,7 @@ mod fixture;
 pub use agreement::{Agreement, agreement, kendall_tau};
 pub use csv::csv;
 pub use data::{Cell, Question, Row, Table};
+pub use facts::{facts, findings};
 pub use json::json;
 pub use latex::latex;
 pub use markdown::markdown;
