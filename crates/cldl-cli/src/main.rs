@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod published;
 mod source;
+mod status;
 mod table;
 mod train;
 mod train_flags;
@@ -54,6 +55,7 @@ enum Command {
     Attack(attack::Args),
     /// Fill a table of the paper with what was measured
     Table(table::Args),
+    Status(status::Args),
     Bench(bench::Args),
     Export(export::Args),
     Import(import::Args),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
+        Command::Status(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Export(args) => args.run(),
         Command::Import(args) => args.run(),

@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Say what would be done and how long it would take, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: say only how far it is, at once
+    #[arg(long, requires = "dry_run", hide = true)]
+    untimed: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -134,15 +137,22 @@ impl Args {
             RunState::Done => config.epochs,
         };
         let steps = (config.epochs - epochs_done) * config.steps_per_epoch();
-        let cost = cldl_train::measure(config, data, device)?;
-        let seconds = steps as f64 * cost.step_seconds;
-        let value = json!({
+        let total_steps = config.epochs * config.steps_per_epoch();
+        let mut value = json!({
             "run": run.dir,
             "state": state_name(state),
             "steps": steps,
-            "expected_seconds": seconds,
-            "expected_attack_seconds": cost.attack_seconds,
+            "total_steps": total_steps,
         });
+        if self.untimed {
+            return common::print(self.json, &value, &format!("{steps} steps to go"));
+        }
+        let cost = cldl_train::measure(config, data, device)?;
+        let seconds = steps as f64 * cost.step_seconds;
+        value["step_seconds"] = cost.step_seconds.into();
+        value["checkpoint_bytes"] = cost.checkpoint_bytes.into();
+        value["expected_seconds"] = seconds.into();
+        value["expected_attack_seconds"] = cost.attack_seconds.into();
         let text = format!(
             "{} in `{}`: {}, {steps} steps to go, about {seconds:.0} s",
             config.method,

@@ -20,3 +20,5 @@ mod methods;
 mod pipeline;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/status.rs"]
+mod status;

@@ -1,9 +1,10 @@
 //! What a training and an attack will cost on this machine, measured on a few real steps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle::{Device, Var};
+use candle::{Device, Tensor, Var};
 use cldl_core::{Classifier as _, input_gradient};
 use cldl_data::Dataset;
 
@@ -17,6 +18,8 @@ pub struct Cost {
     pub step_seconds: f64,
     /// Seconds of one gradient step of an attack on the whole ensemble, per image.
     pub attack_seconds: f64,
+    /// Size of a checkpoint in bytes: parameters, Adam's two moments, running statistics.
+    pub checkpoint_bytes: usize,
 }
 
 /// Steps that are timed, after one that warms caches and threads up.
@@ -47,7 +50,14 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
             break;
         }
     }
-    Ok(Cost { step_seconds: median(&training), attack_seconds: median(&attacking) })
+    let values =
+        |tensors: BTreeMap<String, Tensor>| tensors.values().map(Tensor::elem_count).sum::<usize>();
+    let stored = values(trainer.ensemble.params.tensors()) + values(trainer.adam.moments());
+    Ok(Cost {
+        step_seconds: median(&training),
+        attack_seconds: median(&attacking),
+        checkpoint_bytes: size_of::<f32>() * stored,
+    })
 }
 
 /// Median of all but the first.
