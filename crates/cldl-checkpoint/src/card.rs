@@ -93,6 +93,8 @@ fn front_matter(card: &mut String, config: &Config) -> std::fmt::Result {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let arch = config.ensemble.arch.to_string();
     let method = config.training.as_ref().map(|training| training.method.name());
+    // The method `cldl` is a tag already.
+    let method = method.filter(|name| *name != "cldl");
     writeln!(card, "---\nlicense: {}", quoted(&config.license))?;
     writeln!(card, "library_name: \"cldl\"\npipeline_tag: \"image-classification\"\ntags:")?;
     for tag in

@@ -1,6 +1,7 @@
 //! PyTorch reads what we write and we read what it writes. Needs a Python with torch and safetensors (`python3`, or what
 //! `CLDL_PYTHON` names); says so and passes where there is none.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+#![allow(clippy::print_stdout, reason = "says when it skips")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

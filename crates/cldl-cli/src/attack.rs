@@ -19,7 +19,7 @@ use crate::models::{self, BATCH_SIZE, Loaded, Part, Watch};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Run directory, checkpoint, model file, or a repository of the Hub (OWNER/NAME[@REVISION])
+    /// Run directory, checkpoint, model file, or a repository of the Hub (OWNER/NAME@REVISION)
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// Attack: `bim`, `fgsm`, `mim` or `pgd`

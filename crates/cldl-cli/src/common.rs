@@ -63,7 +63,8 @@ pub(crate) fn print(json: bool, value: &impl Serialize, text: &str) -> Result<()
 
 /// Logs to stderr at the level that `-v` asks for, or RUST_LOG.
 pub(crate) fn start_logging(verbose: u8) {
-    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    // hf-hub logs as errors what our own line says better.
+    let level = ["warn,hf_hub=off", "info", "debug"][usize::from(verbose.min(2))];
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt()

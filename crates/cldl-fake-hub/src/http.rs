@@ -67,10 +67,11 @@ impl Answer {
 
     pub(crate) fn write(&self, mut stream: &TcpStream, head_only: bool) -> io::Result<()> {
         let mut head = format!("HTTP/1.1 {} Fake\r\nConnection: close\r\n", self.status);
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
+        for &(name, ref value) in &self.headers {
+            head.extend([name, ": ", value.as_str(), "\r\n"]);
         }
-        head += &format!("Content-Length: {}\r\n\r\n", self.body.len());
+        let length = self.body.len().to_string();
+        head.extend(["Content-Length: ", &length, "\r\n\r\n"]);
         stream.write_all(head.as_bytes())?;
         if !head_only {
             let end = self.cut.unwrap_or(self.body.len()).min(self.body.len());
@@ -86,15 +87,12 @@ fn decode(part: &str) -> String {
     while let Some((first, after)) = rest.split_first() {
         let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
         let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (first, code) {
-            (b'%', Some(code)) => {
-                bytes.push(code);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
+        if let (b'%', Some(code)) = (first, code) {
+            bytes.push(code);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -174,7 +174,7 @@ impl State {
             }
             ("POST", ["api", "models", _, _, ..]) if rights == Rights::None => Answer::status(401),
             ("POST", ["api", "models", _, _, ..]) if rights < Rights::Write => Answer::status(403),
-            ("POST", ["api", "models", _, _, "preupload", _]) => self.preupload(&body()),
+            ("POST", ["api", "models", _, _, "preupload", _]) => preupload(&body()),
             ("POST", ["api", "models", owner, name, "commit", branch]) => {
                 self.commit(&format!("{owner}/{name}"), branch, &request.body)
             }
@@ -228,18 +228,6 @@ impl State {
         }
     }
 
-    fn preupload(&self, body: &Value) -> Answer {
-        let mode = |path: &Value| {
-            let large = path.as_str().is_some_and(|path| path.ends_with(".safetensors"));
-            if large { "lfs" } else { "regular" }
-        };
-        let files = body["files"].as_array().cloned().unwrap_or_default();
-        let modes = files
-            .iter()
-            .map(|file| json!({"path": file["path"], "uploadMode": mode(&file["path"])}));
-        Answer::json(&json!({"files": modes.collect::<Vec<_>>()}))
-    }
-
     fn commit(&mut self, id: &str, branch: &str, body: &[u8]) -> Answer {
         let Some(repo) = self.models.get_mut(id) else { return Answer::status(404) };
         let Some((head, files)) = repo.at(branch) else { return Answer::status(404) };
@@ -288,6 +276,18 @@ impl State {
     }
 }
 
+/// Which files of a push are large.
+fn preupload(body: &Value) -> Answer {
+    let mode = |path: &Value| {
+        let large = path.as_str().is_some_and(|path| path.ends_with(".safetensors"));
+        if large { "lfs" } else { "regular" }
+    };
+    let files = body["files"].as_array().cloned().unwrap_or_default();
+    let modes =
+        files.iter().map(|file| json!({"path": file["path"], "uploadMode": mode(&file["path"])}));
+    Answer::json(&json!({"files": modes.collect::<Vec<_>>()}))
+}
+
 /// What the content of a file starts with that lies in Xet's storage.
 const POINTER: &str = "xet pointer to sha256 ";
 
@@ -299,20 +299,14 @@ fn resolve(repo: Option<&Repo>, revision: &str, file: &[&str], state: &State) ->
     let text = std::str::from_utf8(content).unwrap_or_default();
     let pointer = text.strip_prefix(POINTER).and_then(|rest| rest.split_once(' '));
     let commit = ("X-Repo-Commit", commit.to_owned());
-    match (pointer, &state.xet) {
-        (Some((oid, size)), Some(folder)) => {
-            let Some((_, hash)) = xet::hashes(folder).into_iter().find(|(sha, _)| sha == oid)
-            else {
-                return Answer::status(404);
-            };
-            let etag = ("X-Linked-Etag", format!("\"{oid}\""));
-            let headers =
-                vec![commit, etag, ("X-Linked-Size", size.to_owned()), ("X-Xet-Hash", hash)];
-            Answer { status: 200, headers, ..Answer::default() }
-        }
-        _ => {
-            let etag = ("ETag", format!("\"{}\"", sha256(content)));
-            Answer { status: 200, headers: vec![commit, etag], body: content.clone(), cut: None }
-        }
+    if let (Some((oid, size)), Some(folder)) = (pointer, &state.xet) {
+        let Some((_, hash)) = xet::hashes(folder).into_iter().find(|(sha, _)| sha == oid) else {
+            return Answer::status(404);
+        };
+        let etag = ("X-Linked-Etag", format!("\"{oid}\""));
+        let headers = vec![commit, etag, ("X-Linked-Size", size.to_owned()), ("X-Xet-Hash", hash)];
+        return Answer { status: 200, headers, ..Answer::default() };
     }
+    let etag = ("ETag", format!("\"{}\"", sha256(content)));
+    Answer { status: 200, headers: vec![commit, etag], body: content.clone(), cut: None }
 }

@@ -135,9 +135,11 @@ pub(crate) fn explain(repo: &RepoId, doing: &'static str, error: &HFError) -> Hu
 fn is_transient(error: &HFError) -> bool {
     match error {
         HFError::Http { context } => matches!(context.status.as_u16(), 408 | 500..=599),
-        HFError::RateLimited { .. } | HFError::Request { .. } | HFError::Xet { .. } => true,
         // A body that breaks off arrives as one of these.
-        HFError::Io(_) => true,
+        HFError::RateLimited { .. }
+        | HFError::Request { .. }
+        | HFError::Xet { .. }
+        | HFError::Io(_) => true,
         _ => false,
     }
 }

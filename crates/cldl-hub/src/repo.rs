@@ -85,7 +85,9 @@ fn is_name(text: &str) -> bool {
 /// Whether `text` may name a revision: it becomes a part of paths in the cache.
 pub(crate) fn is_revision(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let part = |part: &str| {
+        !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none()
+    };
     text.len() <= 200
         && text.chars().all(allowed)
         && !text.contains("..")

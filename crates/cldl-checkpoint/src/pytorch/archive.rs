@@ -27,7 +27,7 @@ impl<'a> Archive<'a> {
         let Some(prefix) = prefix else {
             return Err("is a zip file, but not one of `torch.save`".to_owned());
         };
-        Ok(Self { prefix, zip })
+        Ok(Self { zip, prefix })
     }
 
     pub(super) fn pickle(&mut self) -> Result<Pickle, String> {

@@ -110,54 +110,68 @@ impl Machine<'_> {
 
     /// Does what `opcode` says, but for the last one.
     fn step(&mut self, opcode: u8, values: &mut Vec<Value>) -> Result<(), String> {
-        let value = match opcode {
+        if !self.arranges(opcode, values)? {
+            let value = self.value(opcode, values)?;
+            values.push(value);
+            self.stack.push(values.len() - 1);
+        }
+        Ok(())
+    }
+
+    /// Does what an opcode says that arranges values and makes none; whether `opcode` is one.
+    fn arranges(&mut self, opcode: u8, values: &mut [Value]) -> Result<bool, String> {
+        match opcode {
             // PROTO, FRAME: nothing to do.
-            0x80 => return self.take(1).map(|_| ()),
-            0x95 => return self.take(8).map(|_| ()),
-            b'(' => {
-                self.marks.push(self.stack.len());
-                return Ok(());
-            }
-            b'0' => return self.pop().map(|_| ()),
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'(' => self.marks.push(self.stack.len()),
+            // POP, and BUILD: the state of an OrderedDict has nothing that we need.
+            b'0' | b'b' => drop(self.pop()?),
             b'q' => {
                 let key = u32::from(self.byte()?);
-                return self.remember(key);
+                self.remember(key)?;
             }
             b'r' => {
                 let key = self.u32()?;
-                return self.remember(key);
+                self.remember(key)?;
             }
             0x94 => {
                 let key = u32::try_from(self.memo.len()).map_err(|_| "is too long".to_owned())?;
-                return self.remember(key);
+                self.remember(key)?;
             }
             b'h' => {
                 let key = u32::from(self.byte()?);
-                return self.recall(key);
+                self.recall(key)?;
             }
             b'j' => {
                 let key = self.u32()?;
-                return self.recall(key);
+                self.recall(key)?;
             }
-            // SETITEM, SETITEMS, APPEND, APPENDS, ADDITEMS, BUILD change a value.
+            // SETITEM, SETITEMS, APPEND, APPENDS, ADDITEMS change a value.
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
-                return self.set_items(vec![key, value], values);
+                self.set_items(&[key, value], values)?;
             }
             b'u' => {
                 let items = self.marked()?;
-                return self.set_items(items, values);
+                self.set_items(&items, values)?;
             }
             b'a' => {
                 let item = self.pop()?;
-                return self.append(&[item], values);
+                self.append(&[item], values)?;
             }
             b'e' | 0x90 => {
                 let items = self.marked()?;
-                return self.append(&items, values);
+                self.append(&items, values)?;
             }
-            // State of an object: an OrderedDict's has nothing that we need.
-            b'b' => return self.pop().map(|_| ()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The value that an opcode makes.
+    fn value(&mut self, opcode: u8, values: &[Value]) -> Result<Value, String> {
+        Ok(match opcode {
             b'N' => Value::None,
             0x88 => Value::Bool(true),
             0x89 => Value::Bool(false),
@@ -166,7 +180,7 @@ impl Machine<'_> {
             b'J' => Value::Int(i64::from(i32::from_le_bytes(self.array()?))),
             0x8a => {
                 let length = usize::from(self.byte()?);
-                long(self.take(length)?)?
+                long(self.take(length)?)
             }
             b'G' => {
                 self.take(8)?;
@@ -220,14 +234,11 @@ impl Machine<'_> {
             other => {
                 return Err(format!("has a pickle opcode {other:#04x}, which no state_dict has"));
             }
-        };
-        values.push(value);
-        self.stack.push(values.len() - 1);
-        Ok(())
+        })
     }
 
-    fn set_items(&mut self, items: Vec<Id>, values: &mut [Value]) -> Result<(), String> {
-        let more = pairs(&items)?;
+    fn set_items(&mut self, items: &[Id], values: &mut [Value]) -> Result<(), String> {
+        let more = pairs(items)?;
         match self.top().map(|id| &mut values[id])? {
             Value::Dict(pairs) => pairs.extend(more),
             _ => return Err("sets an item of what is no dictionary".to_owned()),
@@ -310,15 +321,15 @@ fn bytes(bytes: &[u8]) -> Value {
 }
 
 /// An integer of any length, if it fits.
-fn long(bytes: &[u8]) -> Result<Value, String> {
+fn long(bytes: &[u8]) -> Value {
     // PyTorch writes a magic number of ten bytes; what matters is shorter.
     if bytes.len() > 8 {
-        return Ok(Value::Bytes);
+        return Value::Bytes;
     }
     let negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
     let mut whole = [if negative { 0xff } else { 0 }; 8];
     whole[..bytes.len()].copy_from_slice(bytes);
-    Ok(Value::Int(i64::from_le_bytes(whole)))
+    Value::Int(i64::from_le_bytes(whole))
 }
 
 /// What a call of `name` would give: an ordered dictionary is a dictionary, a tensor is known later by its name.
@@ -369,7 +380,7 @@ mod tests {
     #[test]
     fn deep_nesting_and_cycles_are_only_data() {
         let mut deep = vec![b')'];
-        deep.extend([0x85; 1_000_000]);
+        deep.extend(std::iter::repeat_n(0x85, 1_000_000));
         deep.push(b'.');
         drop(Pickle::read(&deep).unwrap());
         assert!(Pickle::read(b"]q\x00h\x00a.").is_ok());

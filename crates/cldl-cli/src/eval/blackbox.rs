@@ -16,7 +16,7 @@ use crate::models::Part;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The targets: run directories, checkpoints, model files, or repositories of the Hub
-    /// (OWNER/NAME[@REVISION])
+    /// (OWNER/NAME@REVISION)
     #[arg(value_name = "RUN", required = true)]
     targets: Vec<PathBuf>,
     #[command(flatten)]
