@@ -178,9 +178,9 @@ impl Subject {
 fn title(study: &Study) -> String {
     match (study.tables.as_slice(), study.runs.as_slice()) {
         ([(_, table)], _) => format!("Table {}. {}", table.table, table.title),
-        ([], [run]) => format!("{} on {}", run.label, run.inner.config.data.dataset),
+        ([], [run]) => format!("{} on {}", run.label, run.inner.dataset),
         ([], [run, ..]) => {
-            format!("{} ensembles on {}", study.runs.len(), run.inner.config.data.dataset)
+            format!("{} ensembles on {}", study.runs.len(), run.inner.dataset)
         }
         (tables, _) => {
             let numbers = tables.iter().map(|(_, table)| table.table.to_string());

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::common::{self, Compute, DataDir};
 use crate::failure::Usage;
-use crate::models::Loaded;
+use crate::models::{Loaded, usual_eps};
 use crate::progress;
 use crate::train_flags::Flags;
 
@@ -222,7 +222,7 @@ fn probe(config: &TrainConfig, dirs: &DataDirs, device: &Device) -> Result<Optio
         tracing::warn!("no test images of {}: epochs are not probed", config.data.dataset);
         return Ok(None);
     };
-    let eps = models::usual_eps(&config.data.dataset)[0];
+    let eps = usual_eps(&config.data.dataset)[0];
     Ok(Some(Probe::new(&test, PROBE, eps, config.method.gamma(), device)?))
 }
 

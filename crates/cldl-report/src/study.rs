@@ -7,7 +7,7 @@ use candle::Device;
 use cldl_data::{DataDirs, Dataset, DatasetSpec, Split};
 use cldl_eval::table::Table;
 use cldl_eval::{Examples, Model};
-use cldl_train::{LoadedEnsemble, load_ensemble};
+use cldl_train::{LoadedEnsemble, TrainConfig, load_ensemble};
 use serde_json::Value;
 
 use crate::ReportError;
@@ -47,6 +47,8 @@ pub struct Trained {
     pub label: String,
     /// The ensemble.
     pub inner: LoadedEnsemble,
+    /// How it was trained.
+    pub(crate) training: TrainConfig,
     /// The lines of `metrics.jsonl`; none if there is no such file.
     pub metrics: Vec<Value>,
     /// The text of `config.toml`, if it is there.
@@ -126,7 +128,7 @@ impl Study {
 
     /// At most `n` runs to look at closely: a baseline, a CLDL, then the others, in their order here.
     pub(crate) fn closely(&self, n: usize) -> Vec<&Trained> {
-        let is = |run: &Trained, name: &str| run.inner.config.method.name() == name;
+        let is = |run: &Trained, name: &str| run.training.method.name() == name;
         let mut chosen: Vec<usize> = ["baseline", "cldl"]
             .iter()
             .filter_map(|name| self.runs.iter().position(|run| is(run, name)))
@@ -157,16 +159,20 @@ impl Study {
 impl Trained {
     fn read(path: &Path, label: Option<&str>, device: &Device) -> Result<Self, ReportError> {
         let inner = load_ensemble(path, device)?;
+        let Some(training) = inner.config.clone() else {
+            let message = format!("`{}` was imported: a report shows runs", path.display());
+            return Err(ReportError::Argument(message));
+        };
         let text = fs::read_to_string(path.join("metrics.jsonl")).unwrap_or_default();
         let metrics = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let config = fs::read_to_string(path.join("config.toml")).ok();
-        let label = label.map_or_else(|| inner.config.method.to_string(), str::to_owned);
-        Ok(Self { path: path.display().to_string(), label, inner, metrics, config })
+        let label = label.map_or_else(|| training.method.to_string(), str::to_owned);
+        Ok(Self { path: path.display().to_string(), label, inner, training, metrics, config })
     }
 
     /// What it was trained on.
     pub(crate) fn dataset(&self) -> &DatasetSpec {
-        &self.inner.config.data.dataset
+        &self.inner.dataset
     }
 
     /// The ensemble for an evaluation.
@@ -199,7 +205,7 @@ fn name_apart(runs: &mut [Trained]) {
     let mut seen: Vec<String> = Vec::new();
     for (i, run) in runs.iter_mut().enumerate() {
         if 1 < namesakes(&labels[i]) {
-            run.label = format!("{} seed {}", labels[i], run.inner.config.seed);
+            run.label = format!("{} seed {}", labels[i], run.training.seed);
         }
         if seen.contains(&run.label) {
             run.label = format!("{} ({})", labels[i], i + 1);

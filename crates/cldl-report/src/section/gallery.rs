@@ -93,7 +93,7 @@ fn picture(
 
 /// Each specimen's image, amplified change, and result, as PNG files.
 fn rasters(run: &Trained, found: &[Specimen], eps: f64) -> Result<Vec<[Vec<u8>; 3]>, String> {
-    let shape = run.inner.config.ensemble.arch.image_shape();
+    let shape = run.inner.ensemble.config.arch.image_shape();
     let png = |pixels: Vec<f32>| raster_png(&Raster { shape, pixels });
     let amplify = 0.5 / eps.max(1e-9) as f32;
     let images = |specimen: &Specimen| {

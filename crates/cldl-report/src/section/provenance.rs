@@ -49,7 +49,7 @@ pub(super) fn section(study: &Study) -> Section {
 }
 
 fn row(run: &Trained) -> Vec<GridCell> {
-    let config = &run.inner.config;
+    let config = &run.training;
     let seconds: f64 = run.metrics.iter().filter_map(|record| record["seconds"].as_f64()).sum();
     let variant = serde_json::to_value(config.variant).unwrap_or(Value::Null);
     vec![
