@@ -86,6 +86,8 @@ impl Ord for Time {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "sums of small whole numbers are exact")]
+
     use super::{Work, critical_path, wall_time};
     use proptest::prelude::*;
 

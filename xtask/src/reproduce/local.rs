@@ -8,7 +8,7 @@ use super::perform::{Performed, perform};
 use super::show::duration;
 use crate::interrupt::{self, Interrupted};
 use crate::progress::Progress;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use cldl_grid::{Grid, Task, Work, wall_time};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -114,7 +114,7 @@ impl Local<'_> {
                     let error = if error.is::<Interrupted>() {
                         error
                     } else {
-                        Err::<(), _>(error).context(task.name.clone()).unwrap_err()
+                        error.context(task.name.clone())
                     };
                     now.error.get_or_insert(error);
                 }

@@ -180,7 +180,7 @@ impl Launch<'_> {
         let jobs = usize::from(self.args.jobs);
         grid.workers = Some(jobs);
         if 1 < jobs {
-            grid.command += &format!(" --jobs {jobs}");
+            grid.command = format!("{} --jobs {jobs}", grid.command);
         }
         grid.write(&files.cldl.root.join(&files.folder))?;
         let local = Local { cldl: files.cldl, grid, folder: &files.folder, jobs };
@@ -201,7 +201,7 @@ impl Launch<'_> {
     /// Has Slurm do the tasks, and write the table at the end.
     fn submit(&mut self, files: &Files<'_>, plan: &mut Plan, grid: &mut Grid) -> Result<()> {
         let folder = files.cldl.root.join(&files.folder);
-        grid.command += &format!(" --launcher slurm{}", self.args.slurm.words());
+        grid.command = format!("{} --launcher slurm{}", grid.command, self.args.slurm.words());
         grid.workers = self.slurm.profile.max_parallel.map(|count| count as usize);
         let table = tasks::table(grid, plan, self.settings, &files.folder);
         grid.tasks.push(table);

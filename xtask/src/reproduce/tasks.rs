@@ -8,6 +8,7 @@ use super::plan::{Group, Plan};
 use anyhow::Result;
 use cldl_grid::{Grid, Kind, Task, attempt};
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -138,6 +139,14 @@ fn each_eps(slice: &Slice) -> Vec<Slice> {
 
 /// Twelve digits that tell these arguments from any others.
 fn digest(args: &[String]) -> String {
-    let digest = Sha256::digest(args.join("\0"));
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    twelve_digits(args.join("\0").as_bytes())
+}
+
+/// The first twelve hexadecimal digits of the SHA-256 of `bytes`.
+pub(super) fn twelve_digits(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(6).fold(String::new(), |mut digits, byte| {
+        // Writing to a string can't fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }

@@ -45,7 +45,7 @@ struct Scale {
     command: String,
     machine: String,
     cores: usize,
-    steps: Vec<Step>,
+    steps: Vec<Measured>,
     /// Each table by itself, then all together: what they share counts once there.
     rows: Vec<Row>,
     /// Wall seconds of all together, for 1, 2, 4, .. workers.
@@ -54,7 +54,7 @@ struct Scale {
 
 /// What was measured of one kind of training.
 #[derive(Debug, Serialize)]
-struct Step {
+struct Measured {
     name: String,
     step_seconds: f64,
     attack_seconds: f64,
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         for index in plan.wanted() {
             let training = &plan.trainings[index];
             let cost = training.cost;
-            steps.entry(format!("{}, {}", plan.table.arch, training.shape())).or_insert(Step {
+            steps.entry(format!("{}, {}", plan.table.arch, training.shape())).or_insert(Measured {
                 name: format!(
                     "{} on {}, {}",
                     plan.table.arch,

@@ -50,12 +50,9 @@ fn draw(scale: &Scale, text: &mut String) -> Result<(), Box<dyn std::error::Erro
     chart.draw_series(LineSeries::new(curve.iter().copied(), BLUE.stroke_width(3)))?;
     chart.draw_series(curve.iter().map(|&point| Circle::new(point, 4, BLUE.filled())))?;
     drop(chart);
-    for (line, (words, color)) in
-        [("simulated", BLUE), ("critical path", ORANGE), ("ideal: 1 / workers", GRAY)]
-            .iter()
-            .enumerate()
-    {
-        let (x, y) = (SIZE.0 as i32 - 142, 24 + 22 * line as i32);
+    let lines = [("simulated", BLUE), ("critical path", ORANGE), ("ideal: 1 / workers", GRAY)];
+    for (y, (words, color)) in (24..).step_by(22).zip(&lines) {
+        let x = SIZE.0.cast_signed() - 142;
         root.draw(&PathElement::new([(x, y + 7), (x + 16, y + 7)], color.stroke_width(3)))?;
         root.draw(&Text::new(*words, (x + 22, y), ("sans-serif", 14)))?;
     }

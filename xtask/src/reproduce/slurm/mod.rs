@@ -13,11 +13,11 @@ pub(crate) use profile::{Flags, Profile};
 use super::cldl::Cldl;
 use super::perform::CANCELLED;
 use super::show::{aligned, duration};
+use super::tasks;
 use anyhow::{Context as _, Result, ensure};
 use array::Array;
 use cldl_grid::{Grid, Kind, Queue, Task, slurm, write_whole};
 use script::{Paths, script};
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -122,8 +122,7 @@ impl Slurm<'_> {
         let keep = |program: &Path, name: &str| -> Result<PathBuf> {
             let failed = || format!("can't copy `{}`", program.display());
             let bytes = fs::read(program).with_context(failed)?;
-            let digest = Sha256::digest(&bytes);
-            let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+            let digest = tasks::twelve_digits(&bytes);
             let copy = root.join("runs/bin").join(format!("{name}-{digest}"));
             if !copy.exists() && !self.dry_run {
                 write_whole(&copy, &bytes).with_context(failed)?;
