@@ -14,6 +14,7 @@ mod progress;
 mod table;
 mod train;
 mod train_flags;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ enum Command {
     Attack(attack::Args),
     /// Fill a table of the paper with what was measured
     Table(table::Args),
+    Verify(verify::Args),
     Bench(bench::Args),
     /// Get, check and describe the datasets
     #[command(subcommand)]
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
+        Command::Verify(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Data(command) => command.run(),
     };

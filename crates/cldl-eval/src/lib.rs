@@ -40,5 +40,7 @@ pub use key::{AttackSpec, Key, Transfer};
 pub use outcome::Outcome;
 pub use protocol::{Aggregate, Denominator, Protocol, Score};
 pub use store::{Record, Store};
+#[doc(hidden)]
+pub use store::{key_of, parse as record_of};
 pub use sweep::{Sets, robust_accuracy};
 pub use transfer::{TransferMatrix, agreed_examples};

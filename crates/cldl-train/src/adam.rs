@@ -3,11 +3,14 @@
 //! `g ← ∇ + λθ`, `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`,
 //! `θ ← θ - lr · m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + ε)`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use candle::backprop::GradStore;
 use candle::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var, bail};
 use serde::{Deserialize, Serialize};
+
+use crate::finite::is_finite;
 
 /// Hyper-parameters of Adam.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,6 +39,15 @@ pub struct Adam {
     slots: Vec<Slot>,
 }
 
+/// A parameter of which a step left something that is no number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overflow {
+    /// `gradient` or `weight`.
+    pub what: &'static str,
+    /// The parameter's name.
+    pub parameter: String,
+}
+
 #[derive(Debug)]
 struct Slot {
     name: String,
@@ -59,18 +71,23 @@ impl Adam {
     }
 
     /// One step with learning rate `lr`. A parameter without a gradient is left alone, as in PyTorch.
+    /// Returns the first parameter whose gradient (or its square) or new weight is not finite, if there
+    /// is one: then this optimizer and its parameters are of no further use.
     ///
     /// # Errors
     /// If a gradient's shape is not its parameter's.
-    pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
+    pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<Option<Overflow>> {
         self.steps += 1;
         let update = Update::new(&self.config, lr, self.steps);
+        let mut overflow = None;
         for slot in &self.slots {
             if let Some(gradient) = gradients.get(slot.param.as_tensor()) {
-                update.apply(&slot.param, &slot.moments, gradient)?;
+                let broken = update.apply(&slot.param, &slot.moments, gradient)?;
+                overflow =
+                    overflow.or(broken.map(|what| Overflow { what, parameter: slot.name.clone() }));
             }
         }
-        Ok(())
+        Ok(overflow)
     }
 
     /// Number of steps taken.
@@ -125,15 +142,19 @@ impl Update {
         }
     }
 
-    fn apply(&self, param: &Var, moments: &Var, gradient: &Tensor) -> Result<()> {
+    /// Says which of gradient and weight came out as no number, if one did.
+    fn apply(&self, param: &Var, moments: &Var, gradient: &Tensor) -> Result<Option<&'static str>> {
         if param.dims() != gradient.dims() {
             bail!("gradient {:?} of a parameter {:?}", gradient.dims(), param.dims());
         }
         if param.device().is_cpu() {
-            moments.inplace_op3(&gradient.contiguous()?, param, &MomentUpdate(self))?;
-            return param.inplace_op2(moments, &ParamUpdate(self));
+            let (moment, weight) = (MomentUpdate::new(self), ParamUpdate::new(self));
+            moments.inplace_op3(&gradient.contiguous()?, param, &moment)?;
+            param.inplace_op2(moments, &weight)?;
+            return Ok(broken(moment.largest.get() < INFINITY, weight.largest.get() < INFINITY));
         }
-        self.apply_in_candle(param, moments, gradient)
+        self.apply_in_candle(param, moments, gradient)?;
+        Ok(broken(is_finite(moments.as_tensor())?, is_finite(param.as_tensor())?))
     }
 
     fn apply_in_candle(&self, param: &Var, moments: &Var, gradient: &Tensor) -> Result<()> {
@@ -150,7 +171,33 @@ impl Update {
     }
 }
 
-struct MomentUpdate<'a>(&'a Update);
+/// The bits of infinity: those of every finite number without its sign are less, those of NaN more. A
+/// maximum of integers costs nothing beside the update, where one of floats would not vectorize.
+const INFINITY: u32 = f32::INFINITY.to_bits();
+
+fn magnitude(value: f32) -> u32 {
+    value.abs().to_bits()
+}
+
+fn broken(moments_are_finite: bool, weights_are_finite: bool) -> Option<&'static str> {
+    match (moments_are_finite, weights_are_finite) {
+        (false, _) => Some("gradient"),
+        (true, false) => Some("weight"),
+        (true, true) => None,
+    }
+}
+
+struct MomentUpdate<'a> {
+    update: &'a Update,
+    /// The largest [`magnitude`] of v.
+    largest: Cell<u32>,
+}
+
+impl<'a> MomentUpdate<'a> {
+    fn new(update: &'a Update) -> Self {
+        Self { update, largest: Cell::new(0) }
+    }
+}
 
 impl InplaceOp3 for MomentUpdate<'_> {
     fn name(&self) -> &'static str {
@@ -166,7 +213,8 @@ impl InplaceOp3 for MomentUpdate<'_> {
         param: &CpuStorage,
         param_at: &Layout,
     ) -> Result<()> {
-        let u = self.0;
+        let u = self.update;
+        let mut largest = 0;
         let moments = slice_mut(moments, at)?;
         let (m, v) = moments.split_at_mut(moments.len() / 2);
         let (gradient, param) = (slice(gradient, gradient_at)?, slice(param, param_at)?);
@@ -174,12 +222,24 @@ impl InplaceOp3 for MomentUpdate<'_> {
             let g = g + u.weight_decay * theta;
             *m = u.beta1 * *m + (1.0 - u.beta1) * g;
             *v = u.beta2 * *v + (1.0 - u.beta2) * g * g;
+            largest = largest.max(magnitude(*v));
         }
+        self.largest.set(largest);
         Ok(())
     }
 }
 
-struct ParamUpdate<'a>(&'a Update);
+struct ParamUpdate<'a> {
+    update: &'a Update,
+    /// The largest [`magnitude`] of θ.
+    largest: Cell<u32>,
+}
+
+impl<'a> ParamUpdate<'a> {
+    fn new(update: &'a Update) -> Self {
+        Self { update, largest: Cell::new(0) }
+    }
+}
 
 impl InplaceOp2 for ParamUpdate<'_> {
     fn name(&self) -> &'static str {
@@ -193,12 +253,15 @@ impl InplaceOp2 for ParamUpdate<'_> {
         moments: &CpuStorage,
         moments_at: &Layout,
     ) -> Result<()> {
-        let u = self.0;
+        let u = self.update;
+        let mut largest = 0;
         let moments = slice(moments, moments_at)?;
         let (m, v) = moments.split_at(moments.len() / 2);
         for ((theta, m), v) in slice_mut(param, at)?.iter_mut().zip(m).zip(v) {
             *theta -= u.rate * m / (v.sqrt() * u.root + u.eps);
+            largest = largest.max(magnitude(*theta));
         }
+        self.largest.set(largest);
         Ok(())
     }
 }
@@ -266,6 +329,24 @@ mod tests {
         second.restore(first.steps(), &first.moments()).unwrap();
         descend(&mut second, &x, 3);
         assert_eq!(straight.to_vec1::<f32>().unwrap(), x.to_vec1::<f32>().unwrap());
+    }
+
+    #[test]
+    fn what_is_no_number_is_reported() {
+        for (bad, lr, what) in [
+            (f32::NAN, 0.1, "gradient"),
+            (f32::INFINITY, 0.1, "gradient"),
+            (1e30, 0.1, "gradient"),
+            (1.0, f64::INFINITY, "weight"),
+            (1.0, 0.1, ""),
+        ] {
+            let update = Update::new(&AdamConfig::default(), lr, 1);
+            let gradient = Tensor::new(&[0.3f32, bad, 2.0], &Device::Cpu).unwrap();
+            let (x, _) = problem();
+            let moments = Var::zeros((2, 3), x.dtype(), x.device()).unwrap();
+            let found = update.apply(&x, &moments, &gradient).unwrap();
+            assert_eq!(found.unwrap_or_default(), what, "{bad} {lr}");
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle::{Device, Var};
+use cldl_core::memory::peak_bytes;
 use cldl_core::{Classifier as _, input_gradient};
 use cldl_data::Dataset;
 
 use crate::fit::{epoch_batches, step_of};
-use crate::{TrainConfig, TrainError, Trainer};
+use crate::{Position, TrainConfig, TrainError, Trainer};
 
 /// Measured costs.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,8 @@ pub struct Cost {
     pub step_seconds: f64,
     /// Seconds of one gradient step of an attack on the whole ensemble, per image.
     pub attack_seconds: f64,
+    /// The most memory that the training will hold, in bytes; none where the system does not tell.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Steps that are timed, after one that warms caches and threads up.
@@ -33,7 +36,7 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
     let data = Arc::new(data.take(config.batch_size * (TIMED + 1)));
     let (mut training, mut attacking) = (Vec::new(), Vec::new());
     let begin = Instant::now();
-    for batch in epoch_batches(config, &data, 0, &*trainer.objective, device)? {
+    for batch in epoch_batches(config, &data, Position::default(), &*trainer.objective, device)? {
         let (batch, partner) = batch?;
         let start = Instant::now();
         trainer.step(&step_of(config, 0, &batch, partner.as_ref()), config.lr)?;
@@ -47,7 +50,14 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
             break;
         }
     }
-    Ok(Cost { step_seconds: median(&training), attack_seconds: median(&attacking) })
+    // The steps above had everything in memory but a checkpoint: its file with the moments (two numbers a
+    // parameter) while it is written, and what it is made of.
+    let checkpoint = 2 * 2 * 4 * trainer.ensemble.params.n_parameters() as u64;
+    Ok(Cost {
+        step_seconds: median(&training),
+        attack_seconds: median(&attacking),
+        memory_bytes: peak_bytes().map(|peak| peak + checkpoint),
+    })
 }
 
 /// Median of all but the first.
