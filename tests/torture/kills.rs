@@ -101,7 +101,8 @@ impl Random {
     }
 
     fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
@@ -182,7 +183,11 @@ fn evaluations() {
             },
             check: &|| {
                 if store.is_dir() {
-                    sandbox.run("verify outcomes").status.filter(|s| *s != 1).expect("a store that is whole");
+                    sandbox
+                        .run("verify outcomes")
+                        .status
+                        .filter(|s| *s != 1)
+                        .expect("a store that is whole");
                 }
             },
             reset: &|| std::fs::remove_dir_all(&store).unwrap(),
@@ -237,7 +242,8 @@ fn reproduce() {
 #[test]
 fn two_trainings_of_one_run() {
     let sandbox = Sandbox::new();
-    let long = format!("train --method cldl {TINY} --epochs 4000 --out run").replace("--epochs 3 ", "");
+    let long =
+        format!("train --method cldl {TINY} --epochs 4000 --out run").replace("--epochs 3 ", "");
     let mut first = sandbox.command(&long).stderr(Stdio::null()).spawn().unwrap();
     let begin = Instant::now();
     while !sandbox.path("run/checkpoint").exists() {
@@ -252,7 +258,8 @@ fn two_trainings_of_one_run() {
     first.wait().unwrap();
 
     // The lock of the dead binds nobody; Ctrl-C saves at the next step, in the middle of an epoch.
-    let third = sandbox.command(&long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let third =
+        sandbox.command(&long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(700));
     Command::new("kill").args(["-INT", &third.id().to_string()]).status().unwrap();
     let third = crate::sandbox::Ran::of(third.wait_with_output().unwrap());

@@ -9,6 +9,7 @@ mod ci;
 mod interrupt;
 mod reproduce;
 mod tidy;
+mod torture;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +37,7 @@ enum Chore {
     /// Run every check: format, tidy, clippy, tests, docs, the GPU features' types
     Ci(ci::Args),
     Bench(bench::Args),
+    Torture(torture::Args),
     /// Type-check the features `cuda` and `metal` on a machine that has neither
     CheckGpu(check_gpu::Args),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Reproduce(args) => reproduce::run(&args),
         Chore::Ci(args) => ci::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Torture(args) => torture::run(&args),
         Chore::CheckGpu(args) => check_gpu::run(&args),
     };
     match result {

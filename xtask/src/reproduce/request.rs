@@ -8,6 +8,7 @@ use super::plan::{Plan, PlannedColumn};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::io::Write as _;
 use std::path::Path;
 
 #[derive(Debug, Serialize)]
@@ -111,8 +112,10 @@ impl Request {
             std::fs::create_dir_all(folder).with_context(failed)?;
         }
         let temporary = path.with_extension("tmp");
-        std::fs::write(&temporary, serde_json::to_string_pretty(self)? + "\n")
+        let mut file = std::fs::File::create(&temporary).with_context(failed)?;
+        file.write_all((serde_json::to_string_pretty(self)? + "\n").as_bytes())
             .with_context(failed)?;
+        file.sync_all().with_context(failed)?;
         std::fs::rename(&temporary, path).with_context(failed)
     }
 }

@@ -27,6 +27,7 @@ mod tile;
 mod unroll;
 
 pub use activation::{add_assign, leaky_relu, leaky_relu_backward};
+pub use arch::family;
 pub use conv::{ConvShape, bias_grad, conv_forward, conv_input_grad, conv_weight_grad};
 pub use finish::Finish;
 pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};
