@@ -164,3 +164,20 @@ fn files_that_were_broken_once() {
         }
     }
 }
+
+#[test]
+fn another_dataset_takes_force() {
+    let sandbox = Sandbox::new();
+    sandbox.succeeds(&format!("train --method baseline {TINY} --out run"));
+    fs::create_dir(sandbox.path("data/letters")).unwrap();
+    for entry in fs::read_dir(sandbox.path("data/digits")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, sandbox.path("data/letters").join(path.file_name().unwrap())).unwrap();
+    }
+    let ran = sandbox.run("eval clean run --dataset data/letters");
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    let complaint = ran.complaint();
+    assert!(complaint.contains("trained on `digits`, not on `letters`"), "{complaint}");
+    sandbox.succeeds("eval clean run --dataset data/letters --force --data-dir data");
+    sandbox.succeeds("eval clean run --dataset data/digits");
+}

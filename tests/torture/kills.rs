@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::binary;
+use crate::random::Random;
 use crate::record;
 use crate::sandbox::{Sandbox, TINY, files_below, result_of};
 
@@ -88,22 +89,6 @@ impl Victim<'_> {
         let mut command = (self.command)();
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.spawn().unwrap()
-    }
-}
-
-/// Moments that differ from test to test and are the same every time.
-struct Random(u64);
-
-impl Random {
-    fn new(name: &str) -> Self {
-        let mix = |state: u64, byte: u8| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        Self(name.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
-    }
-
-    fn uniform(&mut self) -> f64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -95,6 +95,9 @@ pub fn load_ensemble(path: &Path, device: &Device) -> Result<LoadedEnsemble, Tra
     let broken = |problem: String| TrainError::checkpoint(&file, problem);
     let digest = sha256(&bytes);
     let (ensemble, metadata) = parse_model(&bytes, device).map_err(broken)?;
+    if path.join("config.toml").is_file() {
+        agrees(&file, &metadata.config, path)?;
+    }
     let listed = file.parent().map(|folder| folder.join(SUMS)).filter(|list| list.is_file());
     if let Some(list) = listed {
         let text = fs::read_to_string(&list)?;
@@ -107,9 +110,6 @@ pub fn load_ensemble(path: &Path, device: &Device) -> Result<LoadedEnsemble, Tra
                 "is damaged: SHA-256 is {digest}, its `{SUMS}` says {expected}"
             )));
         }
-    }
-    if path.join("config.toml").is_file() {
-        agrees(&file, &metadata.config, path)?;
     }
     Ok(LoadedEnsemble {
         ensemble,
@@ -243,10 +243,15 @@ pub(crate) fn save(
     remove(&place).map_err(unwritable)?;
     fs::rename(&draft, &place).map_err(unwritable)?;
     files::sync_folder(folder).map_err(unwritable)?;
-    for entry in fs::read_dir(folder).map_err(unwritable)? {
-        let path = entry.map_err(unwritable)?.path();
+    keep_only(&place).map_err(unwritable)
+}
+
+/// Removes what lies beside the checkpoint `place`: older ones, and what a killed process was writing.
+pub(crate) fn keep_only(place: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(place.parent().unwrap_or(place))? {
+        let path = entry?.path();
         if path != place {
-            remove(&path).map_err(unwritable)?;
+            remove(&path)?;
         }
     }
     Ok(())

@@ -75,6 +75,8 @@ pub fn train(
     let mut saved = Saved::default();
     if let Some((_, place)) = checkpoint::latest(&run.checkpoints())? {
         saved = checkpoint::restore(&place, config, &trainer.ensemble, &mut trainer.adam, device)?;
+        // A killed process may have had no time to.
+        checkpoint::keep_only(&place)?;
     }
     let data = Arc::new(data.take(config.data.examples));
     for epoch in saved.position.epochs..config.epochs {

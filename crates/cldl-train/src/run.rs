@@ -89,8 +89,9 @@ impl Run {
         })
     }
 
-    /// Makes the directory and records what is to be trained in it.
+    /// Records what is to be trained in the directory, and removes what a killed process was writing there.
     pub(crate) fn begin(&self, config: &TrainConfig) -> Result<(), TrainError> {
+        files::remove_unfinished(&self.dir)?;
         if !self.config_file().exists() {
             files::write_atomically(&self.config_file(), toml_of(config)?.as_bytes())?;
         }
