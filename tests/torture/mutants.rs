@@ -18,7 +18,7 @@ const EDGES: [&[u8]; 6] =
 
 #[test]
 fn no_mutant_breaks_a_reader() {
-    let each: usize = if record::thorough() { 300_000 } else { 3_000 };
+    let each: usize = if record::thorough() { 1_000_000 } else { 3_000 };
     let mut rows = Vec::new();
     for (name, target) in TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/regressions").join(name);

@@ -69,7 +69,7 @@ impl Sandbox {
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env("RAYON_NUM_THREADS", "2")
-            .env_remove("CLDL_DATA_DIR")
+            .env("CLDL_DATA_DIR", self.path("data"))
             .env_remove("RUST_LOG");
         command
     }

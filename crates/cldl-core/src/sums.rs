@@ -41,17 +41,12 @@ pub fn write(folder: &Path, list: &str, names: &[String]) -> io::Result<()> {
 ///
 /// # Errors
 /// A line that is none, or a name that leads out of the list's folder.
-pub fn parse(text: &str) -> Result<Vec<(&str, &str)>, String> {
-    let line = |(number, line): (usize, &'_ str)| match line.split_once("  ") {
-        Some((sum, name)) if is_sum(sum) && stays_inside(name) => Ok(()),
+pub fn parse<'a>(text: &'a str) -> Result<Vec<(&'a str, &'a str)>, String> {
+    let sum_of = |(number, line): (usize, &'a str)| match line.split_once("  ") {
+        Some((sum, name)) if is_sum(sum) && stays_inside(name) => Ok((name, sum)),
         _ => Err(format!("line {} is no checksum of a file beside it", number + 1)),
     };
-    text.lines().enumerate().try_for_each(line)?;
-    Ok(text
-        .lines()
-        .filter_map(|line| line.split_once("  "))
-        .map(|(sum, name)| (name, sum))
-        .collect())
+    text.lines().enumerate().map(sum_of).collect()
 }
 
 /// Checks every file in the list at `folder/list`; returns their number.

@@ -19,7 +19,7 @@ pub type Finding = (String, Result<String, String>);
 pub fn verify_run(dir: &Path) -> Vec<Finding> {
     let run = Run::at(dir);
     let (config, said) = match config_of(dir) {
-        Ok((config, said)) => (config, said),
+        Ok(both) => both,
         Err(problem) => return vec![(CONFIG.to_owned(), Err(problem))],
     };
     let mut findings = vec![(CONFIG.to_owned(), Ok(said))];

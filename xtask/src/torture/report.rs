@@ -13,7 +13,11 @@ pub(super) fn markdown(found: &Path) -> Result<String> {
     let faults = ["faults-calls", "faults-disk", "faults-data"];
     table(&mut text, found, "Faults", FAULTS, &faults)?;
     input(&mut text, &rows(found, "input")?)?;
-    fuzz(&mut text, &rows(found, "fuzz")?)?;
+    fuzz(&mut text, MUTANTS, &rows(found, "mutants")?)?;
+    if found.join("fuzz.json").is_file() {
+        fuzz(&mut text, LIBFUZZER, &rows(found, "fuzz")?)?;
+    }
+    writeln!(text, "\n{}", include_str!("../../../fuzz/found.md").trim_end())?;
     load(&mut text, found)?;
     Ok(text.trim_end().to_owned() + "\n")
 }
@@ -44,6 +48,14 @@ After a fault the command must have ended with one line that says what failed (o
 from a library that is loaded before the C library (`tests/torture/shim.c`); each call of a kind fails in a run
 of its own.
 ";
+
+const MUTANTS: &str = "\
+Mutants of the files in `fuzz/regressions` (flipped bits, cuts, splices, numbers at the edges), the same every
+time, in the optimized build; a panic counts as a crash.";
+
+const LIBFUZZER: &str = "\
+libFuzzer, guided by coverage, with AddressSanitizer, overflow checks and debug assertions; a single
+allocation of 64 MB counts as a crash as well.";
 
 fn rows(found: &Path, name: &str) -> Result<Vec<Value>> {
     let path = found.join(format!("{name}.json"));
@@ -80,12 +92,11 @@ fn input(text: &mut String, rows: &[Value]) -> Result<()> {
     Ok(())
 }
 
-fn fuzz(text: &mut String, rows: &[Value]) -> Result<()> {
+fn fuzz(text: &mut String, how: &str, rows: &[Value]) -> Result<()> {
     let sum = |key: &str| rows.iter().filter_map(|row| row[key].as_u64()).sum::<u64>();
     writeln!(
         text,
-        "\n## Fuzzing: {} executions, {} crashes\n\nlibFuzzer with AddressSanitizer, overflow checks and \
-         debug assertions; a single allocation of 64 MB counts as a crash.\n",
+        "\n## Fuzzing: {} executions, {} crashes\n\n{how}\n",
         grouped(sum("executions")),
         sum("crashes")
     )?;
@@ -95,7 +106,6 @@ fn fuzz(text: &mut String, rows: &[Value]) -> Result<()> {
         let target = row["target"].as_str().unwrap_or_default();
         writeln!(text, "| {target} | {executions} | {} |", row["crashes"])?;
     }
-    writeln!(text, "\n{}", include_str!("../../../fuzz/found.md").trim_end())?;
     Ok(())
 }
 
