@@ -2,7 +2,8 @@
 //!
 //! `cargo test --release --workspace --test golden` reads `tests/golden/*.json`, or the folder that
 //! `CLDL_GOLDEN_DIR` names. Every part of every case is a test of its own, once with the CPU kernels
-//! and once in candle's own ops, the path that GPUs take.
+//! and once in candle's own ops, the path that GPUs take. Cases in f64 hold that path, which they
+//! alone can take, to 1e-6; `tests/golden/make_f64.py` wrote them.
 
 #[path = "golden_checks/attacks.rs"]
 mod attacks;
@@ -23,7 +24,7 @@ use anyhow::{Context as _, Result, ensure};
 use cldl_core::with_candle_ops;
 use libtest_mimic::{Arguments, Trial};
 
-use crate::case::Case;
+use crate::case::{Case, Precision};
 
 type Check = Box<dyn Fn(&Case) -> Result<()> + Send + Sync>;
 
@@ -80,7 +81,12 @@ fn trials(case: &Arc<Case>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for (part, check) in parts {
         let check = check.map(Arc::new);
-        for path in ["kernels", "candle"] {
+        // The kernels are in f32.
+        let paths: &[_] = match case.dtype {
+            Precision::F32 => &["kernels", "candle"],
+            Precision::F64 => &["candle"],
+        };
+        for &path in paths {
             let (case, check) = (case.clone(), check.clone());
             let name = format!("{} {part} ({path})", case.name);
             let known = check.is_some();

@@ -20,7 +20,7 @@ pub(crate) fn check(case: &Case, index: usize) -> Result<()> {
     let (x, labels) = case.batch("x")?;
     let ensemble = case.ensemble()?;
     let noise: Vec<f32> = uniform("pgd.noise", case.seed, x.elem_count()).collect();
-    let noise = Tensor::from_vec(noise, x.dims(), &Device::Cpu)?;
+    let noise = Tensor::from_vec(noise, x.dims(), &Device::Cpu)?.to_dtype(x.dtype())?;
 
     let attack = attack(expected)?;
     let attacked = attack.perturb(&ensemble, &x, &labels, Start::Noise(&noise))?;
@@ -30,7 +30,7 @@ pub(crate) fn check(case: &Case, index: usize) -> Result<()> {
     case.attacked_agrees(&attacked, &expected.adv, &expected.name(), expected.eps, UNDECIDED)?;
     let linf = (attacked - x)?.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     near("L∞ distance", linf, expected.linf, 1e-6)?;
-    let objective = f64::from(objective.to_scalar::<f32>()?);
+    let objective = objective.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     near("objective", objective, expected.objective, 2e-3 * (1.0 + expected.objective.abs()))?;
     let predictions = scores.argmax(D::Minus1)?.to_vec1::<u32>()?;
     ensure!(predictions == expected.predictions, "predictions are {predictions:?}");

@@ -9,13 +9,13 @@ use cldl_core::Init;
 use cldl_models::{Arch, Ensemble, EnsembleConfig};
 use serde::Deserialize;
 
-/// Relative tolerance of values.
-pub(crate) const VALUE: f64 = 1e-4;
-
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {
     #[serde(skip)]
     pub(crate) name: String,
+    /// The precision in which the case was computed, and is compared.
+    #[serde(default)]
+    pub(crate) dtype: Precision,
     pub(crate) arch: Arch,
     pub(crate) members: usize,
     pub(crate) batch: usize,
@@ -33,6 +33,23 @@ pub(crate) struct Case {
     pub(crate) dverge_distillation: Distilled,
     pub(crate) objectives: BTreeMap<String, Objective>,
     pub(crate) training: Training,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Precision {
+    #[default]
+    F32,
+    F64,
+}
+
+impl From<Precision> for DType {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::F64 => Self::F64,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,28 +136,40 @@ impl Case {
             std,
             lcm: true,
         };
-        let mut source = |name: &str, shape: &[usize], _: Init| weight(name, shape, self.seed);
+        let dtype = DType::from(self.dtype);
+        let mut source =
+            |name: &str, shape: &[usize], _: Init| weight(name, shape, self.seed, dtype);
         Ok(Ensemble::new(config, &mut source, &Device::Cpu)?)
+    }
+
+    /// Relative tolerance of values.
+    pub(crate) fn value_tolerance(&self) -> f64 {
+        match self.dtype {
+            Precision::F32 => 1e-4,
+            Precision::F64 => 1e-6,
+        }
     }
 
     /// Relative tolerance of gradients.
     ///
     /// ResNet-20 in training mode amplifies f32's rounding: a number next to an activation's kink falls
     /// on either side of it. PyTorch's own f32 gradients of the CLDL objective are off its f64 ones by
-    /// up to 6e-3 of a tensor's norm (2e-2 without oneDNN), and so is any other f32 program's.
+    /// up to 1.1e-2 of a tensor's norm (2e-2 without oneDNN), and so is any other f32 program's. What is
+    /// computed is held to the case in f64.
     pub(crate) fn gradient_tolerance(&self) -> f64 {
-        match self.arch {
-            Arch::LeNet5 => 1e-3,
-            Arch::ResNet20 => 2e-2,
+        match (self.dtype, self.arch) {
+            (Precision::F64, _) => 1e-6,
+            (Precision::F32, Arch::LeNet5) => 1e-3,
+            (Precision::F32, Arch::ResNet20) => 2e-2,
         }
     }
 
     /// Relative tolerance of what a few steps of Adam lead to. The first steps follow little more than
     /// the gradient's signs: in ResNet-20, PyTorch's third loss in f32 is off its f64 one by 3e-3.
     pub(crate) fn trained_tolerance(&self) -> f64 {
-        match self.arch {
-            Arch::LeNet5 => VALUE,
-            Arch::ResNet20 => 2e-2,
+        match (self.dtype, self.arch) {
+            (Precision::F32, Arch::ResNet20) => 2e-2,
+            _ => self.value_tolerance(),
         }
     }
 
@@ -155,7 +184,8 @@ impl Case {
             .map(|label| label.min(9))
             .collect();
         let labels = Tensor::from_vec(labels, self.batch, &Device::Cpu)?;
-        Ok((Tensor::from_vec(pixels, shape, &Device::Cpu)?, labels))
+        let images = Tensor::from_vec(pixels, shape, &Device::Cpu)?.to_dtype(self.dtype.into())?;
+        Ok((images, labels))
     }
 
     /// Compares attacked images with their summary. Where a gradient nearly vanishes, its sign is
@@ -170,7 +200,7 @@ impl Case {
     ) -> Result<()> {
         // Undecided pixels end up within 2 eps of each other, in random directions.
         let undecided = 2.0 * eps * (share * found.elem_count() as f64).sqrt();
-        let l2 = f64::from(found.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?);
+        let l2 = found.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>()?;
         self.agrees(found, expected, name, undecided / l2)
     }
 
@@ -207,6 +237,25 @@ impl Case {
         near(&format!("{name}: probe"), probe, expected.probe, tolerance * expected.l2)?;
         Ok(values)
     }
+
+    /// Compares all entries of `[B, C]` within the tolerance, relative to a row's largest entry.
+    pub(crate) fn table_agrees(
+        &self,
+        what: &str,
+        found: &Tensor,
+        expected: &[Vec<f64>],
+    ) -> Result<()> {
+        let found = found.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        ensure!(found.len() == expected.len(), "{what}: {} rows", found.len());
+        for (i, (row, expected)) in found.iter().zip(expected).enumerate() {
+            ensure!(row.len() == expected.len(), "{what}: {} columns", row.len());
+            let size = expected.iter().fold(0.0, |size: f64, v| size.max(v.abs()));
+            for (k, (v, e)) in row.iter().zip(expected).enumerate() {
+                near(&format!("{what}[{i}][{k}]"), *v, *e, self.value_tolerance() * size)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Fails unless the numbers differ by at most `tolerance` (and by rounding where both nearly vanish).
@@ -214,20 +263,6 @@ pub(crate) fn near(what: &str, found: f64, expected: f64, tolerance: f64) -> Res
     let difference = (found - expected).abs();
     if difference.is_nan() || difference > tolerance + 1e-9 {
         bail!("{what} is {found}, expected {expected} (tolerance {tolerance:.1e})");
-    }
-    Ok(())
-}
-
-/// Compares all entries of `[B, C]` within a relative tolerance of the table's largest entry.
-pub(crate) fn table_agrees(what: &str, found: &Tensor, expected: &[Vec<f64>]) -> Result<()> {
-    let found = found.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    ensure!(found.len() == expected.len(), "{what}: {} rows", found.len());
-    for (i, (row, expected)) in found.iter().zip(expected).enumerate() {
-        ensure!(row.len() == expected.len(), "{what}: {} columns", row.len());
-        let size = expected.iter().fold(0.0, |size: f64, v| size.max(v.abs()));
-        for (k, (v, e)) in row.iter().zip(expected).enumerate() {
-            near(&format!("{what}[{i}][{k}]"), *v, *e, VALUE * size)?;
-        }
     }
     Ok(())
 }
@@ -251,7 +286,7 @@ pub(crate) fn uniform(name: &str, seed: u64, n: usize) -> impl Iterator<Item = f
 }
 
 /// A case's weight: scaled draws by the kind of tensor that its name tells.
-fn weight(name: &str, shape: &[usize], seed: u64) -> candle::Result<Tensor> {
+fn weight(name: &str, shape: &[usize], seed: u64, dtype: DType) -> candle::Result<Tensor> {
     let fan_in: usize = shape[1..].iter().product();
     let norm = name.contains("bn") || name.contains("downsample.1");
     let (offset, scale) = match name.rsplit('.').next() {
@@ -259,8 +294,14 @@ fn weight(name: &str, shape: &[usize], seed: u64) -> candle::Result<Tensor> {
         Some("running_mean" | "bias") => (0.0, 0.1),
         Some("running_var") => (1.0, 0.3),
         _ if name.ends_with("emb.weight") => (0.0, 1.0),
-        _ => (0.0, (1.5 / (fan_in as f64).sqrt()) as f32),
+        _ => (0.0, 1.5 / (fan_in as f64).sqrt()),
     };
-    let draws = uniform(name, seed, shape.iter().product()).map(|u| offset + scale * u);
-    Tensor::from_vec(draws.collect::<Vec<f32>>(), shape, &Device::Cpu)
+    let draws = uniform(name, seed, shape.iter().product());
+    if dtype == DType::F64 {
+        let values: Vec<f64> = draws.map(|u| offset + scale * f64::from(u)).collect();
+        return Tensor::from_vec(values, shape, &Device::Cpu);
+    }
+    let (offset, scale) = (offset as f32, scale as f32);
+    let values: Vec<f32> = draws.map(|u| offset + scale * u).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu)
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use cldl_train::{Method, Step, Variant};
 
-use crate::case::{Case, VALUE, near};
+use crate::case::{Case, near};
 
 /// The method and variant that a case's objective is, if it is known.
 pub(crate) fn method(name: &str, case: &Case) -> Option<(Method, Variant)> {
@@ -25,7 +25,7 @@ pub(crate) fn check(case: &Case, name: &str, method: Method, variant: Variant) -
     let (x, labels) = case.batch("x")?;
     let terms = method.objective(variant, None).terms(&ensemble, &Step::of(&x, &labels))?;
     // Terms are held to the loss they are part of: small ones are differences of large numbers.
-    let tolerance = VALUE * expected.loss.abs();
+    let tolerance = case.value_tolerance() * expected.loss.abs();
     near("loss", terms.loss, expected.loss, tolerance)?;
     for (part, value) in &terms.parts {
         near(part, *value, expected.terms[*part], tolerance)?;

@@ -4,7 +4,7 @@
 //! its addition: so `Gelem/s` reads GFLOP/s. The number of threads is `RAYON_NUM_THREADS`.
 
 use cldl_core::kernels::{
-    ConvShape, Finish, conv_forward, conv_input_grad, conv_weight_grad, linear_forward,
+    ConvShape, Finish, Images, InputGrad, WeightGrad, conv_backward, conv_forward, linear_forward,
     linear_input_grad, linear_weight_grad,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -49,13 +49,21 @@ fn conv(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("conv");
         group.throughput(Throughput::Elements(2 * shape.macs() as u64));
         group.bench_function(BenchmarkId::new("forward", name), |bench| {
-            bench.iter(|| conv_forward(&shape, &x, &weight, None, 0, Finish::default(), &mut y));
+            let images = Images::Stored(&x);
+            bench
+                .iter(|| conv_forward(&shape, images, &weight, None, 0, Finish::default(), &mut y));
         });
         group.bench_function(BenchmarkId::new("input gradient", name), |bench| {
-            bench.iter(|| conv_input_grad(&shape, &y, &weight, &mut x));
+            bench.iter(|| {
+                let of_input = InputGrad { weight: &weight, dx: &mut x, add: false };
+                conv_backward(&shape, Images::Stored(&y), None, Some(of_input));
+            });
         });
         group.bench_function(BenchmarkId::new("weight gradient", name), |bench| {
-            bench.iter(|| conv_weight_grad(&shape, &x, &y, &mut weight));
+            bench.iter(|| {
+                let of_weight = WeightGrad { x: Images::Stored(&x), dw: &mut weight };
+                conv_backward(&shape, Images::Stored(&y), Some(of_weight), None);
+            });
         });
     }
 }

@@ -37,6 +37,17 @@ impl<L: Layers> Finish<'_, L> {
     }
 }
 
+/// A batch normalization's parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm<'a> {
+    /// γ, `[Ch]`.
+    pub weight: &'a Tensor,
+    /// β, `[Ch]`.
+    pub bias: &'a Tensor,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
 /// The layers. The first dimension is the batch; images are `[B, H, W, Ch]` but for
 /// [`Self::channels_last`].
 ///
@@ -89,6 +100,18 @@ pub trait Layers: Clone + Sized {
     /// [`Self::conv2d_then`] with nothing after it.
     fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Result<Self> {
         self.conv2d_then(weight, bias, geometry, Finish::default())
+    }
+
+    /// [`Self::conv2d`] without a bias, then [`Self::batch_norm_then`].
+    fn conv_norm_then(
+        &self,
+        conv: &Tensor,
+        geometry: Geometry,
+        norm: Norm<'_>,
+        finish: Finish<'_, Self>,
+    ) -> Result<(Self, Moments)> {
+        let y = self.conv2d(conv, None, geometry)?;
+        y.batch_norm_then(norm.weight, norm.bias, norm.eps, finish)
     }
 
     /// [`Self::batch_norm_then`] with nothing after it.

@@ -30,7 +30,7 @@ mod value;
 pub use classifier::{Classifier, input_gradient};
 pub use device::DeviceChoice;
 pub use dual::Dual;
-pub use layers::{Finish, Layers, Network};
+pub use layers::{Finish, Layers, Network, Norm};
 pub use ops::conv::Geometry;
 pub use ops::norm::Moments;
 pub use ops::path::with_candle_ops;

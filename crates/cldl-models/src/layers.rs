@@ -103,9 +103,9 @@ impl ConvNorm {
             let weight = conv.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?;
             return x.conv2d_then(&weight, Some(&shift), self.geometry, finish);
         }
-        let y = x.conv2d(&conv, None, self.geometry)?;
-        let (weight, bias) = (mode.weight(&self.norm.weight), mode.weight(&self.norm.bias));
-        let (y, moments) = y.batch_norm_then(&weight, &bias, Self::EPS, finish)?;
+        let (weight, bias) = (&mode.weight(&self.norm.weight), &mode.weight(&self.norm.bias));
+        let norm = cldl_core::Norm { weight, bias, eps: Self::EPS };
+        let (y, moments) = x.conv_norm_then(&conv, self.geometry, norm, finish)?;
         if mode == Mode::Train {
             self.norm.track(&moments)?;
         }

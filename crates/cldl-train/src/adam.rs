@@ -3,11 +3,12 @@
 //! `g ← ∇ + λθ`, `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`,
 //! `θ ← θ - lr · m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + ε)`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use candle::backprop::GradStore;
-use candle::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var, bail};
+use candle::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::finite::is_finite;
@@ -52,8 +53,49 @@ pub struct Overflow {
 struct Slot {
     name: String,
     param: Var,
-    /// m over v: `[2, n]`.
-    moments: Var,
+    moments: Moments,
+}
+
+/// Both moments of a parameter, m over v.
+#[derive(Debug)]
+enum Moments {
+    /// f32 on the CPU: one pass over memory updates them and the parameter.
+    Flat(Vec<f32>),
+    /// Elsewhere: `[2, n]`, in candle's ops.
+    Tensor(Tensor),
+}
+
+impl Moments {
+    fn new(param: &Var) -> Result<Self> {
+        let n = param.elem_count();
+        if param.device().is_cpu() && param.dtype() == DType::F32 {
+            return Ok(Self::Flat(vec![0.0; 2 * n]));
+        }
+        Ok(Self::Tensor(Tensor::zeros((2, n), param.dtype(), param.device())?))
+    }
+
+    fn tensor(&self) -> Result<Tensor> {
+        match self {
+            Self::Flat(moments) => {
+                Tensor::from_slice(moments, (2, moments.len() / 2), &Device::Cpu)
+            }
+            Self::Tensor(moments) => Ok(moments.clone()),
+        }
+    }
+
+    fn set(&mut self, stored: &Tensor) -> Result<()> {
+        match self {
+            Self::Flat(moments) if stored.dims() == [2, moments.len() / 2] => {
+                *moments = stored.flatten_all()?.to_vec1()?;
+                Ok(())
+            }
+            Self::Tensor(moments) if stored.dims() == moments.dims() => {
+                *moments = stored.to_device(moments.device())?.to_dtype(moments.dtype())?;
+                Ok(())
+            }
+            _ => bail!("moments {:?} do not fit", stored.dims()),
+        }
+    }
 }
 
 impl Adam {
@@ -63,9 +105,7 @@ impl Adam {
     /// If the moments can't be allocated.
     pub fn new(params: &BTreeMap<String, Var>, config: AdamConfig) -> Result<Self> {
         let slot = |(name, param): (&String, &Var)| {
-            let shape = (2, param.elem_count());
-            let moments = Var::zeros(shape, param.dtype(), param.device())?;
-            Ok(Slot { name: name.clone(), param: param.clone(), moments })
+            Ok(Slot { name: name.clone(), param: param.clone(), moments: Moments::new(param)? })
         };
         Ok(Self { config, steps: 0, slots: params.iter().map(slot).collect::<Result<_>>()? })
     }
@@ -80,9 +120,9 @@ impl Adam {
         self.steps += 1;
         let update = Update::new(&self.config, lr, self.steps);
         let mut overflow = None;
-        for slot in &self.slots {
+        for slot in &mut self.slots {
             if let Some(gradient) = gradients.get(slot.param.as_tensor()) {
-                let broken = update.apply(&slot.param, &slot.moments, gradient)?;
+                let broken = update.apply(&slot.param, &mut slot.moments, gradient)?;
                 overflow =
                     overflow.or(broken.map(|what| Overflow { what, parameter: slot.name.clone() }));
             }
@@ -96,8 +136,11 @@ impl Adam {
     }
 
     /// The moments by parameter name, `[2, n]` each: m over v.
-    pub fn moments(&self) -> BTreeMap<String, Tensor> {
-        self.slots.iter().map(|s| (s.name.clone(), s.moments.as_detached_tensor())).collect()
+    ///
+    /// # Errors
+    /// If they can't be copied.
+    pub fn moments(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.slots.iter().map(|slot| Ok((slot.name.clone(), slot.moments.tensor()?))).collect()
     }
 
     /// Takes up the state of another optimizer: what [`Adam::steps`] and [`Adam::moments`] gave.
@@ -105,7 +148,7 @@ impl Adam {
     /// # Errors
     /// If a moment is missing or misshapen.
     pub fn restore(&mut self, steps: usize, moments: &BTreeMap<String, Tensor>) -> Result<()> {
-        for slot in &self.slots {
+        for slot in &mut self.slots {
             match moments.get(&slot.name) {
                 Some(stored) => slot.moments.set(stored)?,
                 None => bail!("no moments of `{}`", slot.name),
@@ -118,14 +161,14 @@ impl Adam {
 
 /// The numbers of one step.
 struct Update {
-    beta1: f32,
-    beta2: f32,
-    weight_decay: f32,
-    eps: f32,
+    beta1: f64,
+    beta2: f64,
+    weight_decay: f64,
+    eps: f64,
     /// lr / (1 - β₁ᵗ)
-    rate: f32,
+    rate: f64,
     /// 1 / √(1 - β₂ᵗ)
-    root: f32,
+    root: f64,
 }
 
 impl Update {
@@ -133,41 +176,68 @@ impl Update {
         let (beta1, beta2) = config.betas;
         let t = i32::try_from(step).unwrap_or(i32::MAX);
         Self {
-            beta1: beta1 as f32,
-            beta2: beta2 as f32,
-            weight_decay: config.weight_decay as f32,
-            eps: config.eps as f32,
-            rate: (lr / (1.0 - beta1.powi(t))) as f32,
-            root: (1.0 / (1.0 - beta2.powi(t)).sqrt()) as f32,
+            beta1,
+            beta2,
+            weight_decay: config.weight_decay,
+            eps: config.eps,
+            rate: lr / (1.0 - beta1.powi(t)),
+            root: 1.0 / (1.0 - beta2.powi(t)).sqrt(),
         }
     }
 
     /// Says which of gradient and weight came out as no number, if one did.
-    fn apply(&self, param: &Var, moments: &Var, gradient: &Tensor) -> Result<Option<&'static str>> {
+    fn apply(
+        &self,
+        param: &Var,
+        moments: &mut Moments,
+        gradient: &Tensor,
+    ) -> Result<Option<&'static str>> {
         if param.dims() != gradient.dims() {
             bail!("gradient {:?} of a parameter {:?}", gradient.dims(), param.dims());
         }
-        if param.device().is_cpu() {
-            let (moment, weight) = (MomentUpdate::new(self), ParamUpdate::new(self));
-            moments.inplace_op3(&gradient.contiguous()?, param, &moment)?;
-            param.inplace_op2(moments, &weight)?;
-            return Ok(broken(moment.largest.get() < INFINITY, weight.largest.get() < INFINITY));
+        match moments {
+            Moments::Flat(moments) => {
+                let (moments, largest) = (RefCell::new(&mut moments[..]), Cell::default());
+                let fused = Fused { update: self, moments, largest };
+                param.inplace_op2(&gradient.contiguous()?, &fused)?;
+                let Largest { moment, weight } = fused.largest.get();
+                Ok(broken(moment < INFINITY, weight < INFINITY))
+            }
+            Moments::Tensor(moments) => {
+                *moments = self.apply_in_candle(param, moments, gradient)?;
+                Ok(broken(is_finite(moments)?, is_finite(param.as_tensor())?))
+            }
         }
-        self.apply_in_candle(param, moments, gradient)?;
-        Ok(broken(is_finite(moments.as_tensor())?, is_finite(param.as_tensor())?))
     }
 
-    fn apply_in_candle(&self, param: &Var, moments: &Var, gradient: &Tensor) -> Result<()> {
-        let f = f64::from;
+    /// Updates `param` and returns the new moments.
+    fn apply_in_candle(&self, param: &Var, old: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         let theta = param.as_detached_tensor();
-        let g = (gradient + (&theta * f(self.weight_decay))?)?.flatten_all()?;
-        let old = moments.as_detached_tensor();
-        let m = ((old.get(0)? * f(self.beta1))? + (&g * f(1.0 - self.beta1))?)?;
-        let v = ((old.get(1)? * f(self.beta2))? + (g.sqr()? * f(1.0 - self.beta2))?)?;
-        moments.set(&Tensor::stack(&[&m, &v], 0)?)?;
-        let root = ((v.sqrt()? * f(self.root))? + f(self.eps))?;
-        let step = ((m / root)? * f(self.rate))?.reshape(param.dims())?;
-        param.set(&(theta - step)?)
+        let g = (gradient + (&theta * self.weight_decay)?)?.flatten_all()?;
+        let m = ((old.get(0)? * self.beta1)? + (&g * (1.0 - self.beta1))?)?;
+        let v = ((old.get(1)? * self.beta2)? + (g.sqr()? * (1.0 - self.beta2))?)?;
+        let root = ((v.sqrt()? * self.root)? + self.eps)?;
+        let step = ((&m / root)? * self.rate)?.reshape(param.dims())?;
+        param.set(&(theta - step)?)?;
+        Tensor::stack(&[&m, &v], 0)
+    }
+
+    /// One pass over a piece of a parameter, its moments and its gradient.
+    fn fused(&self, theta: &mut [f32], m: &mut [f32], v: &mut [f32], gradient: &[f32]) -> Largest {
+        let mut largest = Largest::default();
+        let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
+        let (rest1, rest2) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32);
+        let (decay, eps) = (self.weight_decay as f32, self.eps as f32);
+        let (rate, root) = (self.rate as f32, self.root as f32);
+        for (((theta, m), v), g) in theta.iter_mut().zip(m).zip(v).zip(gradient) {
+            let g = g + decay * *theta;
+            *m = beta1 * *m + rest1 * g;
+            *v = beta2 * *v + rest2 * g * g;
+            *theta -= rate * *m / (v.sqrt() * root + eps);
+            largest.moment = largest.moment.max(v.abs().to_bits());
+            largest.weight = largest.weight.max(theta.abs().to_bits());
+        }
+        largest
     }
 }
 
@@ -175,8 +245,17 @@ impl Update {
 /// maximum of integers costs nothing beside the update, where one of floats would not vectorize.
 const INFINITY: u32 = f32::INFINITY.to_bits();
 
-fn magnitude(value: f32) -> u32 {
-    value.abs().to_bits()
+/// The largest second moment and weight, without sign, as bits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Largest {
+    moment: u32,
+    weight: u32,
+}
+
+impl Largest {
+    fn max(self, other: Self) -> Self {
+        Self { moment: self.moment.max(other.moment), weight: self.weight.max(other.weight) }
+    }
 }
 
 fn broken(moments_are_finite: bool, weights_are_finite: bool) -> Option<&'static str> {
@@ -187,95 +266,43 @@ fn broken(moments_are_finite: bool, weights_are_finite: bool) -> Option<&'static
     }
 }
 
-struct MomentUpdate<'a> {
+/// Numbers of one task: every number's update is its own, so any cut gives the same bytes.
+const TASK: usize = 1 << 14;
+
+/// [`Update::fused`] over a whole parameter, of which the gradient is the second argument.
+struct Fused<'a> {
     update: &'a Update,
-    /// The largest [`magnitude`] of v.
-    largest: Cell<u32>,
+    moments: RefCell<&'a mut [f32]>,
+    largest: Cell<Largest>,
 }
 
-impl<'a> MomentUpdate<'a> {
-    fn new(update: &'a Update) -> Self {
-        Self { update, largest: Cell::new(0) }
-    }
-}
-
-impl InplaceOp3 for MomentUpdate<'_> {
+impl InplaceOp2 for Fused<'_> {
     fn name(&self) -> &'static str {
-        "adam moments"
-    }
-
-    fn cpu_fwd(
-        &self,
-        moments: &mut CpuStorage,
-        at: &Layout,
-        gradient: &CpuStorage,
-        gradient_at: &Layout,
-        param: &CpuStorage,
-        param_at: &Layout,
-    ) -> Result<()> {
-        let u = self.update;
-        let mut largest = 0;
-        let moments = slice_mut(moments, at)?;
-        let (m, v) = moments.split_at_mut(moments.len() / 2);
-        let (gradient, param) = (slice(gradient, gradient_at)?, slice(param, param_at)?);
-        for (((m, v), g), theta) in m.iter_mut().zip(v).zip(gradient).zip(param) {
-            let g = g + u.weight_decay * theta;
-            *m = u.beta1 * *m + (1.0 - u.beta1) * g;
-            *v = u.beta2 * *v + (1.0 - u.beta2) * g * g;
-            largest = largest.max(magnitude(*v));
-        }
-        self.largest.set(largest);
-        Ok(())
-    }
-}
-
-struct ParamUpdate<'a> {
-    update: &'a Update,
-    /// The largest [`magnitude`] of θ.
-    largest: Cell<u32>,
-}
-
-impl<'a> ParamUpdate<'a> {
-    fn new(update: &'a Update) -> Self {
-        Self { update, largest: Cell::new(0) }
-    }
-}
-
-impl InplaceOp2 for ParamUpdate<'_> {
-    fn name(&self) -> &'static str {
-        "adam step"
+        "adam"
     }
 
     fn cpu_fwd(
         &self,
         param: &mut CpuStorage,
-        at: &Layout,
-        moments: &CpuStorage,
-        moments_at: &Layout,
+        param_at: &Layout,
+        gradient: &CpuStorage,
+        gradient_at: &Layout,
     ) -> Result<()> {
-        let u = self.update;
-        let mut largest = 0;
-        let moments = slice(moments, moments_at)?;
-        let (m, v) = moments.split_at(moments.len() / 2);
-        for ((theta, m), v) in slice_mut(param, at)?.iter_mut().zip(m).zip(v) {
-            *theta -= u.rate * m / (v.sqrt() * u.root + u.eps);
-            largest = largest.max(magnitude(*theta));
-        }
+        let (start, end) = contiguous(gradient_at)?;
+        let gradient = &gradient.as_slice::<f32>()?[start..end];
+        let (start, end) = contiguous(param_at)?;
+        let CpuStorage::F32(param) = param else { bail!("Adam's one pass is in f32") };
+        let mut moments = self.moments.borrow_mut();
+        let (m, v) = moments.split_at_mut(end - start);
+        let largest = param[start..end]
+            .par_chunks_mut(TASK)
+            .zip(m.par_chunks_mut(TASK))
+            .zip(v.par_chunks_mut(TASK))
+            .zip(gradient.par_chunks(TASK))
+            .map(|(((theta, m), v), g)| self.update.fused(theta, m, v, g))
+            .reduce(Largest::default, Largest::max);
         self.largest.set(largest);
         Ok(())
-    }
-}
-
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let (start, end) = contiguous(layout)?;
-    Ok(&storage.as_slice::<f32>()?[start..end])
-}
-
-fn slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
-    let (start, end) = contiguous(layout)?;
-    match storage {
-        CpuStorage::F32(values) => Ok(&mut values[start..end]),
-        _ => bail!("Adam works in f32"),
     }
 }
 
@@ -292,7 +319,7 @@ mod tests {
 
     use candle::{Device, Tensor, Var};
 
-    use super::{Adam, AdamConfig, Update};
+    use super::{Adam, AdamConfig, Moments, Update};
 
     fn problem() -> (Var, BTreeMap<String, Var>) {
         let x = Var::new(&[1f32, -2.0, 0.5], &Device::Cpu).unwrap();
@@ -326,7 +353,7 @@ mod tests {
         let mut first = Adam::new(&params, AdamConfig::default()).unwrap();
         descend(&mut first, &x, 2);
         let mut second = Adam::new(&params, AdamConfig::default()).unwrap();
-        second.restore(first.steps(), &first.moments()).unwrap();
+        second.restore(first.steps(), &first.moments().unwrap()).unwrap();
         descend(&mut second, &x, 3);
         assert_eq!(straight.to_vec1::<f32>().unwrap(), x.to_vec1::<f32>().unwrap());
     }
@@ -343,8 +370,8 @@ mod tests {
             let update = Update::new(&AdamConfig::default(), lr, 1);
             let gradient = Tensor::new(&[0.3f32, bad, 2.0], &Device::Cpu).unwrap();
             let (x, _) = problem();
-            let moments = Var::zeros((2, 3), x.dtype(), x.device()).unwrap();
-            let found = update.apply(&x, &moments, &gradient).unwrap();
+            let mut moments = Moments::new(&x).unwrap();
+            let found = update.apply(&x, &mut moments, &gradient).unwrap();
             assert_eq!(found.unwrap_or_default(), what, "{bad} {lr}");
         }
     }
@@ -353,17 +380,17 @@ mod tests {
     fn the_path_in_candles_ops_agrees() {
         let update = Update::new(&AdamConfig::default(), 0.1, 3);
         let gradient = Tensor::new(&[0.3f32, -0.1, 2.0], &Device::Cpu).unwrap();
-        let run = |candle: bool| {
+        let run = |flat: bool| {
             let (x, _) = problem();
-            let moments = Var::new(&[[0.1f32, 0.2, -0.3], [0.4, 0.5, 0.6]], &Device::Cpu).unwrap();
-            if candle {
-                update.apply_in_candle(&x, &moments, &gradient).unwrap();
+            let start = [[0.1f32, 0.2, -0.3], [0.4, 0.5, 0.6]];
+            let mut moments = if flat {
+                Moments::Flat(start.concat())
             } else {
-                update.apply(&x, &moments, &gradient).unwrap();
-            }
-            let mut all = x.to_vec1::<f32>().unwrap();
-            all.extend(moments.flatten_all().unwrap().to_vec1::<f32>().unwrap());
-            all
+                Moments::Tensor(Tensor::new(&start, &Device::Cpu).unwrap())
+            };
+            update.apply(&x, &mut moments, &gradient).unwrap();
+            let moments = moments.tensor().unwrap().flatten_all().unwrap();
+            [x.to_vec1::<f32>().unwrap(), moments.to_vec1::<f32>().unwrap()].concat()
         };
         for (a, b) in run(true).into_iter().zip(run(false)) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");

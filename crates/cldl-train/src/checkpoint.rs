@@ -276,7 +276,7 @@ fn write(
         means: saved.means.clone(),
         seconds: saved.seconds,
     };
-    write_tensors(&draft.join(OPTIMIZER), &adam.moments(), &optimizer)?;
+    write_tensors(&draft.join(OPTIMIZER), &adam.moments()?, &optimizer)?;
     Ok(sums::write(draft, SUMS, &[MODEL.to_owned(), OPTIMIZER.to_owned()])?)
 }
 

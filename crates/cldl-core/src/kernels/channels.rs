@@ -15,30 +15,38 @@ const WIDTH: usize = 16;
 const CHUNK: usize = 1 << 15;
 
 /// Floats of one task, in whole rows: depends on the shape alone.
-fn task_len(ch: usize) -> usize {
+pub(super) fn task_len(ch: usize) -> usize {
     CHUNK.div_ceil(ch) * ch
 }
 
-/// For each channel, the sums over all rows of `terms` of the inputs' numbers, in f64.
+/// For each channel, the sums over all rows of `terms` of the channel's coefficients and the inputs'
+/// numbers, in f64.
 ///
 /// # Shapes
+/// - `coefficients`: `[ch]` each
 /// - `inputs`: `[rows, ch]` each
 /// - returns K sums of `[ch]`
-pub(super) fn channel_sums<const I: usize, const K: usize>(
+pub(super) fn channel_sums<const C: usize, const I: usize, const K: usize>(
     ch: usize,
+    coefficients: [&[f32]; C],
     inputs: [&[f32]; I],
-    terms: impl Fn([f64; I]) -> [f64; K] + Copy + Send + Sync,
+    terms: impl Fn([f32; C], [f32; I]) -> [f64; K] + Copy + Send + Sync,
 ) -> [Vec<f64>; K] {
     let (len, task) = (inputs[0].len(), task_len(ch));
     let parts: Vec<[Vec<f64>; K]> = (0..len.div_ceil(task))
         .into_par_iter()
         .map(|k| {
             let inputs = inputs.map(|input| &input[k * task..len.min((k + 1) * task)]);
-            arch().dispatch(TaskSums { ch, inputs, terms })
+            arch().dispatch(TaskSums { ch, coefficients, inputs, terms })
         })
         .collect();
+    add_up(ch, &parts)
+}
+
+/// The sums of sums, in their order.
+pub(super) fn add_up<const K: usize>(ch: usize, parts: &[[Vec<f64>; K]]) -> [Vec<f64>; K] {
     let mut sums = from_fn(|_| vec![0.0; ch]);
-    for part in &parts {
+    for part in parts {
         for (sum, part) in sums.iter_mut().zip(part) {
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
@@ -46,29 +54,33 @@ pub(super) fn channel_sums<const I: usize, const K: usize>(
     sums
 }
 
-struct TaskSums<'a, const I: usize, F> {
-    ch: usize,
-    inputs: [&'a [f32]; I],
-    terms: F,
+/// The sums of one task's rows.
+pub(super) struct TaskSums<'a, const C: usize, const I: usize, F> {
+    pub ch: usize,
+    pub coefficients: [&'a [f32]; C],
+    pub inputs: [&'a [f32]; I],
+    pub terms: F,
 }
 
-impl<const I: usize, const K: usize, F: Fn([f64; I]) -> [f64; K] + Copy> WithSimd
-    for TaskSums<'_, I, F>
+impl<const C: usize, const I: usize, const K: usize, F> WithSimd for TaskSums<'_, C, I, F>
+where
+    F: Fn([f32; C], [f32; I]) -> [f64; K] + Copy,
 {
     type Output = [Vec<f64>; K];
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-        let Self { ch, inputs, terms } = self;
+        let Self { ch, coefficients, inputs, terms } = self;
         let rows = inputs[0].len() / ch;
         let mut sums: [Vec<f64>; K] = from_fn(|_| vec![0.0; ch]);
         for c in (0..ch).step_by(WIDTH) {
             let n = WIDTH.min(ch - c);
+            let own: [[f32; WIDTH]; C] = from_fn(|k| load(&coefficients[k][c..], n));
             let mut block = [[0.0; WIDTH]; K];
             for row in 0..rows {
                 let x: [[f32; WIDTH]; I] = from_fn(|i| load(&inputs[i][row * ch + c..], n));
                 for lane in 0..WIDTH {
-                    let terms = terms(from_fn(|i| f64::from(x[i][lane])));
+                    let terms = terms(from_fn(|k| own[k][lane]), from_fn(|i| x[i][lane]));
                     for k in 0..K {
                         block[k][lane] += terms[k];
                     }
@@ -101,12 +113,13 @@ pub(super) fn channel_map<const I: usize, const K: usize>(
     });
 }
 
-struct TaskMap<'a, const I: usize, const K: usize, F> {
-    ch: usize,
-    coefficients: [&'a [f32]; K],
-    inputs: [&'a [f32]; I],
-    out: &'a mut [f32],
-    map: F,
+/// One task's rows of [`channel_map`].
+pub(super) struct TaskMap<'a, const I: usize, const K: usize, F> {
+    pub ch: usize,
+    pub coefficients: [&'a [f32]; K],
+    pub inputs: [&'a [f32]; I],
+    pub out: &'a mut [f32],
+    pub map: F,
 }
 
 impl<const I: usize, const K: usize, F: Fn([f32; K], [f32; I]) -> f32 + Copy> WithSimd
@@ -163,11 +176,15 @@ mod tests {
             let scale: Vec<f32> = (0..ch).map(|c| c as f32).collect();
             let mut expected = [vec![0.0; ch], vec![0.0; ch]];
             for (i, (x, y)) in x.iter().zip(&y).enumerate() {
-                expected[0][i % ch] += f64::from(*x);
+                expected[0][i % ch] += f64::from(scale[i % ch]) * f64::from(*x);
                 expected[1][i % ch] += f64::from(*x) * f64::from(*y);
             }
             for_each_arch(|| {
-                let sums = channel_sums(ch, [&x, &y], |[x, y]| [x, x * y]);
+                let terms = |[a]: [f32; 1], [x, y]: [f32; 2]| {
+                    let (a, x, y) = (f64::from(a), f64::from(x), f64::from(y));
+                    [a * x, x * y]
+                };
+                let sums = channel_sums(ch, [&scale], [&x, &y], terms);
                 assert_eq!(sums, expected);
                 let mut out = vec![9.0; x.len()];
                 channel_map(ch, [&scale], [&x, &y], &mut out, |[a], [x, y]| a * x + y);

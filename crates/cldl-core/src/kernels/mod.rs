@@ -16,6 +16,7 @@ mod channels;
 mod conv;
 mod dots;
 mod finish;
+mod images;
 mod linear;
 mod norm;
 mod peak;
@@ -28,10 +29,13 @@ mod unroll;
 
 pub use activation::{add_assign, leaky_relu, leaky_relu_backward};
 pub use arch::family;
-pub use conv::{ConvShape, bias_grad, conv_forward, conv_input_grad, conv_weight_grad};
+pub use conv::{
+    ConvShape, InputGrad, WeightGrad, bias_grad, conv_backward, conv_forward, conv_forward_summed,
+};
 pub use finish::Finish;
+pub use images::{Backward, Images, Normed};
 pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};
-pub use norm::{NormStats, batch_norm_backward, batch_norm_forward, channel_affine};
+pub use norm::{NormGradient, NormStats, NormSums, channel_affine, norm_sums};
 pub use peak::fma_peak;
 pub use pool::{max_pool2_backward, max_pool2_forward};
 pub use rearrange::{mean_positions, spread_positions, transpose_images};

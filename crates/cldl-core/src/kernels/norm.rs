@@ -12,11 +12,15 @@
 //! - dx = a (Y - Ȳ - x̂ mean(Y x̂)) - a/σ (q (T - T̄ - r x̂) + r (t - m - q x̂) + E x̂),
 //! - dγ = Σ Y x̂ + n E/σ and dβ = Σ Y.
 //!
-//! Each direction reads its arguments twice: once for the sums, in f64, once to apply them.
+//! Each direction reads its arguments twice: once for the sums, in f64, once to apply them, which is
+//! done by whoever reads the result (see [`super::images`]).
 
-use super::Finish;
-use super::activation::{branch, leaky_relu_of};
-use super::channels::{channel_map, channel_sums};
+use super::activation::branch;
+use super::channels::{TaskSums, add_up, channel_map, channel_sums};
+use pulp::{Simd, WithSimd};
+
+/// Sums over a batch of a channel's numbers: Σx, Σx², and of dual numbers Σt, Σxt.
+pub type NormSums = [Vec<f64>; 4];
 
 /// What the forward pass finds out about each channel, and the backward pass needs.
 #[derive(Debug)]
@@ -25,157 +29,190 @@ pub struct NormStats {
     pub mean: Vec<f64>,
     /// Biased variance.
     pub variance: Vec<f64>,
+    /// How many numbers each was taken over.
+    pub count: usize,
     /// 1/σ.
     inverse: Vec<f64>,
     /// a.
     scale: Vec<f64>,
-    /// m; empty without tangents.
+    /// m.
     tangent_mean: Vec<f64>,
-    /// q; empty without tangents.
+    /// q.
     along: Vec<f64>,
+    /// In f32: y = (x - mu) a + b, and for tangents (t - m) a + (x - mu) e.
+    pub(super) mu: Vec<f32>,
+    pub(super) a: Vec<f32>,
+    pub(super) b: Vec<f32>,
+    pub(super) m: Vec<f32>,
+    pub(super) e: Vec<f32>,
 }
 
-/// Normalizes by the batch's own moments, and finishes: adds a residual, takes the leaky ReLU.
-///
-/// # Shapes
-/// - `x`, `y`: `[lanes · n, ch]`, with two `lanes` the tangents second; `y` is overwritten
-/// - `weight`, `bias`: `[ch]`; the residual as `x`
+/// What the backward pass finds out about each channel: gradients of the weight and of the bias, and
+/// the coefficients of x's gradient.
+#[derive(Debug)]
+pub struct NormGradient {
+    /// Of the weight, `[ch]`.
+    pub weight: Vec<f32>,
+    /// Of the bias, `[ch]`.
+    pub bias: Vec<f32>,
+    /// dx = Y a + T by_h + t by_t + (x - mu) k + s, without T and t for plain numbers.
+    pub(super) k: Vec<f32>,
+    pub(super) s: Vec<f32>,
+    pub(super) by_h: Vec<f32>,
+    pub(super) by_t: Vec<f32>,
+    /// dt = T a + (x - mu) by_t + tangent_s.
+    pub(super) tangent_s: Vec<f32>,
+}
+
+/// The sums of a batch `x`, `[lanes · n, ch]`, with two `lanes` the tangents second.
 ///
 /// # Panics
-/// If the length of a slice contradicts the shape.
-pub fn batch_norm_forward(
-    lanes: usize,
-    eps: f64,
-    x: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    finish: Finish<'_>,
-    y: &mut [f32],
-) -> NormStats {
-    let ch = weight.len();
-    assert!(finish.residual.is_none_or(|residual| residual.len() == x.len()));
-    assert!(bias.len() == ch && y.len() == x.len() && x.len().is_multiple_of(lanes * ch));
-    let half = x.len() / lanes;
-    let n = (half / ch) as f64;
-    let (value, tangent) = x.split_at(half);
-    let (y_value, y_tangent) = y.split_at_mut(half);
-
-    let [sum, squares, t_sum, products] = if lanes == 1 {
-        let [sum, squares] = channel_sums(ch, [value], |[x]| [x, x * x]);
-        [sum, squares, Vec::new(), Vec::new()]
-    } else {
-        channel_sums(ch, [value, tangent], |[x, t]| [x, x * x, t, x * t])
-    };
-    let mean = each(ch, |c| sum[c] / n);
-    let variance = each(ch, |c| (squares[c] / n - mean[c] * mean[c]).max(0.0));
-    let inverse = each(ch, |c| 1.0 / (variance[c] + eps).sqrt());
-    let scale = each(ch, |c| f64::from(weight[c]) * inverse[c]);
-    let tangent_mean: Vec<f64> = t_sum.iter().map(|sum| sum / n).collect();
-    let along = |(c, sum): (usize, &f64)| (sum / n - mean[c] * tangent_mean[c]) * inverse[c];
-    let along = products.iter().enumerate().map(along).collect();
-    let stats = NormStats { mean, variance, inverse, scale, tangent_mean, along };
-
-    let (mu, a) = (narrow(&stats.mean), narrow(&stats.scale));
-    let slope = finish.slope();
-    let residual = finish.residual.map(|residual| residual.split_at(half));
-    let of_value = [&mu[..], &a, bias];
-    match residual {
-        None => channel_map(ch, of_value, [value], y_value, |[mu, a, b], [x]| {
-            leaky_relu_of((x - mu) * a + b, slope)
-        }),
-        Some((r, _)) => channel_map(ch, of_value, [value, r], y_value, |[mu, a, b], [x, r]| {
-            leaky_relu_of((x - mu) * a + b + r, slope)
-        }),
+/// If the length of `x` contradicts the shape.
+pub fn norm_sums(lanes: usize, ch: usize, x: &[f32]) -> NormSums {
+    assert!(x.len().is_multiple_of(lanes * ch));
+    let (value, tangent) = x.split_at(x.len() / lanes);
+    if tangent.is_empty() {
+        let [x, squares] = channel_sums(ch, [], [value], value_terms);
+        return [x, squares, vec![0.0; ch], vec![0.0; ch]];
     }
-    if lanes == 2 {
-        let m = narrow(&stats.tangent_mean);
-        let e = narrow(&each(ch, |c| -stats.scale[c] * stats.along[c] * stats.inverse[c]));
-        let of_tangent = [&mu[..], &a, &m, &e];
-        let v = &*y_value;
-        match residual {
+    channel_sums(ch, [], [value, tangent], dual_terms)
+}
+
+#[inline(always)]
+fn value_terms(_: [f32; 0], [x]: [f32; 1]) -> [f64; 2] {
+    let x = f64::from(x);
+    [x, x * x]
+}
+
+#[inline(always)]
+fn dual_terms(_: [f32; 0], [x, t]: [f32; 2]) -> [f64; 4] {
+    let (x, t) = (f64::from(x), f64::from(t));
+    [x, x * x, t, x * t]
+}
+
+/// The sums of one example: an image, or an image and its tangent.
+pub(super) struct ExampleSums<'a> {
+    pub ch: usize,
+    pub value: &'a [f32],
+    pub tangent: Option<&'a [f32]>,
+}
+
+impl WithSimd for ExampleSums<'_> {
+    type Output = NormSums;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> NormSums {
+        let Self { ch, value, tangent } = self;
+        match tangent {
             None => {
-                let inputs = [value, tangent, v];
-                channel_map(ch, of_tangent, inputs, y_tangent, |[mu, a, m, e], [x, t, v]| {
-                    branch(v, slope, (t - m) * a + (x - mu) * e)
-                });
+                let [x, squares] =
+                    TaskSums { ch, coefficients: [], inputs: [value], terms: value_terms }
+                        .with_simd(simd);
+                [x, squares, vec![0.0; ch], vec![0.0; ch]]
             }
-            Some((_, r)) => {
-                let inputs = [value, tangent, v, r];
-                channel_map(ch, of_tangent, inputs, y_tangent, |[mu, a, m, e], [x, t, v, r]| {
-                    branch(v, slope, (t - m) * a + (x - mu) * e + r)
-                });
+            Some(tangent) => {
+                TaskSums { ch, coefficients: [], inputs: [value, tangent], terms: dual_terms }
+                    .with_simd(simd)
             }
         }
     }
-    stats
 }
 
-/// Gradients of x (into `dx`), of the weight and of the bias.
-///
-/// # Shapes
-/// - `x`, `dy`, `dx`: as `x` of the forward pass; `dx` is overwritten
-/// - returns `[ch]` twice
-///
-/// # Panics
-/// If the length of a slice contradicts the shape.
-pub fn batch_norm_backward(
-    lanes: usize,
-    stats: &NormStats,
-    x: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-) -> (Vec<f32>, Vec<f32>) {
-    let ch = stats.mean.len();
-    assert!(dy.len() == x.len() && dx.len() == x.len() && x.len().is_multiple_of(lanes * ch));
-    let half = x.len() / lanes;
-    let n = (half / ch) as f64;
-    let ((x, t), (dy, dt)) = (x.split_at(half), dy.split_at(half));
-    let (dx, dx_tangent) = dx.split_at_mut(half);
-    let NormStats { mean, inverse, scale, tangent_mean, along, .. } = stats;
-    let mu = narrow(mean);
-    let a = narrow(scale);
-    // mean(g x̂) from the sums of g and g x.
-    let with_normalized =
-        |g: &[f64], gx: &[f64]| each(ch, |c| (gx[c] - mean[c] * g[c]) / n * inverse[c]);
+/// The sums of all examples, in their order.
+pub(super) fn norm_sums_of(ch: usize, examples: &[NormSums]) -> NormSums {
+    add_up(ch, examples)
+}
 
-    if lanes == 1 {
-        let [g, gx] = channel_sums(ch, [x, dy], |[x, g]| [g, g * x]);
-        let p = with_normalized(&g, &gx);
-        let shift = narrow(&each(ch, |c| -scale[c] * g[c] / n));
-        let slope = narrow(&each(ch, |c| -scale[c] * p[c] * inverse[c]));
-        channel_map(ch, [&mu, &a, &shift, &slope], [x, dy], dx, |[mu, a, s, k], [x, g]| {
-            g * a + (x - mu) * k + s
-        });
-        return (narrow(&each(ch, |c| n * p[c])), narrow(&g));
+impl NormStats {
+    /// Of channels whose `count` numbers have these `sums`.
+    ///
+    /// # Shapes
+    /// - `weight`, `bias`: `[ch]`
+    pub fn new(sums: &NormSums, count: usize, eps: f64, weight: &[f32], bias: &[f32]) -> Self {
+        let (ch, n) = (weight.len(), count as f64);
+        let [sum, squares, t_sum, products] = sums;
+        let mean = each(ch, |c| sum[c] / n);
+        let variance = each(ch, |c| (squares[c] / n - mean[c] * mean[c]).max(0.0));
+        let inverse = each(ch, |c| 1.0 / (variance[c] + eps).sqrt());
+        let scale = each(ch, |c| f64::from(weight[c]) * inverse[c]);
+        let tangent_mean = each(ch, |c| t_sum[c] / n);
+        let along = each(ch, |c| (products[c] / n - mean[c] * tangent_mean[c]) * inverse[c]);
+        Self {
+            mu: narrow(&mean),
+            a: narrow(&scale),
+            b: bias.to_vec(),
+            m: narrow(&tangent_mean),
+            e: narrow(&each(ch, |c| -scale[c] * along[c] * inverse[c])),
+            mean,
+            variance,
+            count,
+            inverse,
+            scale,
+            tangent_mean,
+            along,
+        }
     }
 
-    let [g, gx, h, hx, ht] =
-        channel_sums(ch, [x, t, dy, dt], |[x, t, g, h]| [g, g * x, h, h * x, h * t]);
-    let (p, r) = (with_normalized(&g, &gx), with_normalized(&h, &hx));
-    let e = each(ch, |c| ht[c] / n - h[c] / n * tangent_mean[c] - r[c] * along[c]);
-    let ratio = each(ch, |c| scale[c] * inverse[c]);
+    /// The gradients, for the gradient `dy` of `leaky_relu(y)`, whose slope is 1 if no activation
+    /// followed.
+    ///
+    /// # Shapes
+    /// - `x`, `dy`: as in the forward pass
+    ///
+    /// # Panics
+    /// If the length of a slice contradicts the shape.
+    pub fn backward(&self, lanes: usize, x: &[f32], dy: &[f32], slope: f32) -> NormGradient {
+        let ch = self.mean.len();
+        assert!(dy.len() == x.len() && x.len() == lanes * ch * self.count);
+        let half = x.len() / lanes;
+        let n = self.count as f64;
+        let ((x, t), (dy, dt)) = (x.split_at(half), dy.split_at(half));
+        let Self { mean, inverse, scale, tangent_mean, along, mu, a, b, .. } = self;
+        // mean(g x̂) from the sums of g and g x.
+        let with_normalized =
+            |g: &[f64], gx: &[f64]| each(ch, |c| (gx[c] - mean[c] * g[c]) / n * inverse[c]);
 
-    let shift = narrow(&each(ch, |c| -scale[c] * h[c] / n));
-    let slope = narrow(&each(ch, |c| -ratio[c] * r[c]));
-    channel_map(ch, [&mu, &a, &shift, &slope], [x, dt], dx_tangent, |[mu, a, s, k], [x, h]| {
-        h * a + (x - mu) * k + s
-    });
+        if lanes == 1 {
+            let [g, gx] = channel_sums(ch, [mu, a, b], [x, dy], |[mu, a, b], [x, g]| {
+                let g = f64::from(branch((x - mu) * a + b, slope, g));
+                [g, g * f64::from(x)]
+            });
+            let p = with_normalized(&g, &gx);
+            return NormGradient {
+                weight: narrow(&each(ch, |c| n * p[c])),
+                bias: narrow(&g),
+                k: narrow(&each(ch, |c| -scale[c] * p[c] * inverse[c])),
+                s: narrow(&each(ch, |c| -scale[c] * g[c] / n)),
+                by_h: Vec::new(),
+                by_t: Vec::new(),
+                tangent_s: Vec::new(),
+            };
+        }
 
-    let by_h = narrow(&each(ch, |c| -ratio[c] * along[c]));
-    let by_t = narrow(&each(ch, |c| -ratio[c] * r[c]));
-    let slope = each(ch, |c| ratio[c] * (2.0 * along[c] * r[c] - e[c]) - scale[c] * p[c]);
-    let slope = narrow(&each(ch, |c| slope[c] * inverse[c]));
-    let shift = narrow(&each(ch, |c| {
-        ratio[c] * (along[c] * h[c] / n + r[c] * tangent_mean[c]) - scale[c] * g[c] / n
-    }));
-    channel_map(
-        ch,
-        [&mu, &a, &by_h, &by_t, &slope, &shift],
-        [x, t, dy, dt],
-        dx,
-        |[mu, a, by_h, by_t, k, s], [x, t, g, h]| g * a + h * by_h + t * by_t + (x - mu) * k + s,
-    );
-    (narrow(&each(ch, |c| n * (p[c] + e[c] * inverse[c]))), narrow(&g))
+        let [g, gx, h, hx, ht] =
+            channel_sums(ch, [mu, a, b], [x, t, dy, dt], |[mu, a, b], [x, t, g, h]| {
+                let v = (x - mu) * a + b;
+                let (g, h) = (f64::from(branch(v, slope, g)), f64::from(branch(v, slope, h)));
+                let (x, t) = (f64::from(x), f64::from(t));
+                [g, g * x, h, h * x, h * t]
+            });
+        let (p, r) = (with_normalized(&g, &gx), with_normalized(&h, &hx));
+        let e = each(ch, |c| ht[c] / n - h[c] / n * tangent_mean[c] - r[c] * along[c]);
+        let ratio = each(ch, |c| scale[c] * inverse[c]);
+        let k = |c: usize| ratio[c] * (2.0 * along[c] * r[c] - e[c]) - scale[c] * p[c];
+        let s = |c: usize| {
+            ratio[c] * (along[c] * h[c] / n + r[c] * tangent_mean[c]) - scale[c] * g[c] / n
+        };
+        NormGradient {
+            weight: narrow(&each(ch, |c| n * (p[c] + e[c] * inverse[c]))),
+            bias: narrow(&g),
+            k: narrow(&each(ch, |c| k(c) * inverse[c])),
+            s: narrow(&each(ch, s)),
+            by_h: narrow(&each(ch, |c| -ratio[c] * along[c])),
+            by_t: narrow(&each(ch, |c| -ratio[c] * r[c])),
+            tangent_s: narrow(&each(ch, |c| -scale[c] * h[c] / n)),
+        }
+    }
 }
 
 /// y = x · `scale`, plus `shift` where it is given: the forward pass of a value and of a tangent, and

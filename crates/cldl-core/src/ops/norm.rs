@@ -51,13 +51,17 @@ pub(crate) fn check_norm(dims: &[usize], weight: &Tensor, bias: &Tensor) -> Resu
     Ok(channels)
 }
 
-/// What the kernel found out, taken over `count` numbers of each channel.
-pub(crate) fn moments(stats: &NormStats, count: usize, device: &Device) -> Result<Moments> {
+/// What the kernel found out.
+pub(crate) fn moments(stats: &NormStats, device: &Device) -> Result<Moments> {
     let vector = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
         Tensor::from_vec(values, stats.mean.len(), device)
     };
-    Ok(Moments { mean: vector(&stats.mean)?, variance: vector(&stats.variance)?, count })
+    Ok(Moments {
+        mean: vector(&stats.mean)?,
+        variance: vector(&stats.variance)?,
+        count: stats.count,
+    })
 }
 
 fn batch_norm_in_candle(
@@ -111,5 +115,6 @@ pub(crate) fn channel_affine(
     if takes_kernels(x) {
         return stretch(x, lanes, |x| x.channel_affine(scale, shift));
     }
-    add_bias(&x.broadcast_mul(&scale.detach())?, Some(&shift.detach()), lanes)
+    let constant = |t: &Tensor| t.detach().to_dtype(x.dtype());
+    add_bias(&x.broadcast_mul(&constant(scale)?)?, Some(&constant(shift)?), lanes)
 }

@@ -1,79 +1,19 @@
-//! The layers on the tape: each one's kernel, and its backward pass.
+//! The layers on the tape: each one's kernel, and its backward pass. Convolutions and normalizations
+//! are in [`super::conv_norm`].
 
 use std::sync::Arc;
 
 use candle::{Result, Tensor, bail};
 
 use super::buffer::Buffer;
-use super::traced::{Param, Sink, Traced};
+use super::conv_norm;
+use super::traced::{Data, Param, Traced};
 use crate::kernels::{self, add_assign, leaky_relu_backward, transpose_images};
-use crate::layers::{Finish, Layers};
-use crate::ops::conv::{Geometry, conv_shape};
-use crate::ops::norm::{Moments, check_norm, moments};
-
-/// A finish whose backward pass is at hand: gradients go through it in place.
-#[derive(Clone)]
-struct Finished {
-    lanes: usize,
-    slope: Option<f32>,
-    /// The result, whose signs are those of the activation's argument.
-    y: Option<Arc<Buffer>>,
-    residual: Option<usize>,
-}
-
-impl Finished {
-    /// The gradient before the activation.
-    fn unactivated(&self, mut dy: Buffer) -> Buffer {
-        if let (Some(slope), Some(y)) = (self.slope, &self.y) {
-            leaky_relu_backward(self.lanes, slope, y, &mut dy);
-        }
-        dy
-    }
-
-    /// Hands the gradient on to the residual.
-    fn pass_on(&self, dy: Buffer, sink: &mut Sink) {
-        sink.add(self.residual, dy);
-    }
-}
+use crate::layers::{Finish, Layers, Norm};
+use crate::ops::conv::Geometry;
+use crate::ops::norm::Moments;
 
 impl Traced {
-    fn kernel_finish<'a>(finish: &Finish<'a, Self>) -> kernels::Finish<'a> {
-        kernels::Finish {
-            residual: finish.residual.map(Self::floats),
-            slope: finish.slope.map(|slope| slope as f32),
-        }
-    }
-
-    fn check_residual(finish: &Finish<'_, Self>, dims: &[usize]) -> Result<()> {
-        match finish.residual {
-            Some(residual) if residual.dims() != dims => {
-                bail!("a residual {:?} does not fit {dims:?}", residual.dims())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A layer with a finish: `backward` gets the gradient before the activation.
-    fn finished(
-        &self,
-        y: Buffer,
-        dims: Vec<usize>,
-        tracked: bool,
-        finish: &Finish<'_, Self>,
-        backward: impl Fn(&Buffer, &mut Sink) + Send + Sync + 'static,
-    ) -> Self {
-        let residual = finish.residual.and_then(Self::node);
-        let slope = finish.slope.map(|slope| slope as f32);
-        let (y, lanes) = (Arc::new(y), self.lanes());
-        let kept = slope.map(|_| y.clone());
-        let finished = Finished { lanes, slope, y: kept, residual };
-        self.then(y, dims, tracked || residual.is_some(), move |dy, sink| {
-            let dy = finished.unactivated(dy);
-            backward(&dy, sink);
-            finished.pass_on(dy, sink);
-        })
-    }
-
     /// Each example's numbers in another order, and back.
     fn rearranged(
         &self,
@@ -84,7 +24,7 @@ impl Traced {
         let mut y = Buffer::stale(self.floats().len());
         forward(self.floats(), &mut y);
         let from = self.node();
-        self.then(Arc::new(y), dims, false, move |dy, sink| {
+        self.then(y, dims, false, move |dy, sink| {
             sink.add_to(from, dy.len(), |dx| back(&dy, dx));
         })
     }
@@ -98,39 +38,17 @@ impl Layers for Traced {
         geometry: Geometry,
         finish: Finish<'_, Self>,
     ) -> Result<Self> {
-        let shape = conv_shape(self.dims(), weight, geometry)?;
-        let dims = vec![shape.batch, shape.out_h(), shape.out_w(), shape.out_ch];
-        Self::check_residual(&finish, &dims)?;
-        let weight = self.param(weight)?;
-        let bias = bias.map(|bias| self.param(bias)).transpose()?;
-        let lanes = self.lanes();
-        let mut y = Buffer::stale(shape.batch * shape.out_len());
-        let whole = Self::kernel_finish(&finish);
-        let (x, w, b) = (self.data(), weight.floats(), bias.as_ref().map(Param::floats));
-        if lanes == 1 {
-            kernels::conv_forward(&shape, &x, w, b, shape.batch, whole, &mut y);
-        } else {
-            let none = kernels::Finish::default();
-            kernels::conv_forward(&shape, &x, w, b, shape.batch / lanes, none, &mut y);
-            if let Some(residual) = whole.residual {
-                add_assign(&mut y, residual);
-            }
-            if let Some(slope) = whole.slope {
-                kernels::leaky_relu(lanes, slope, &mut y);
-            }
-        }
-        let from = self.node();
-        let tracked = weight.tracked() || bias.as_ref().is_some_and(Param::tracked);
-        Ok(self.finished(y, dims, tracked, &finish, move |dy, sink| {
-            sink.add_param(&weight, |dw| kernels::conv_weight_grad(&shape, &x, dy, dw));
-            if let Some(bias) = &bias {
-                let values = &dy[..dy.len() / lanes];
-                sink.add_param(bias, |db| kernels::bias_grad(shape.out_ch, values, db));
-            }
-            sink.add_to(from, x.len(), |dx| {
-                kernels::conv_input_grad(&shape, dy, weight.floats(), dx);
-            });
-        }))
+        conv_norm::conv2d_then(self, weight, bias, geometry, &finish)
+    }
+
+    fn conv_norm_then(
+        &self,
+        conv: &Tensor,
+        geometry: Geometry,
+        norm: Norm<'_>,
+        finish: Finish<'_, Self>,
+    ) -> Result<(Self, Moments)> {
+        conv_norm::conv_norm_then(self, conv, geometry, norm, &finish)
     }
 
     fn batch_norm_then(
@@ -140,33 +58,7 @@ impl Layers for Traced {
         eps: f64,
         finish: Finish<'_, Self>,
     ) -> Result<(Self, Moments)> {
-        let channels = check_norm(self.dims(), weight, bias)?;
-        Self::check_residual(&finish, self.dims())?;
-        let device = weight.device();
-        let (weight, bias) = (self.param(weight)?, self.param(bias)?);
-        let (x, lanes) = (self.data(), self.lanes());
-        let mut y = Buffer::stale(x.len());
-        let whole = Self::kernel_finish(&finish);
-        let stats = kernels::batch_norm_forward(
-            lanes,
-            eps,
-            &x,
-            weight.floats(),
-            bias.floats(),
-            whole,
-            &mut y,
-        );
-        let moments = moments(&stats, x.len() / lanes / channels, device)?;
-        let from = self.node();
-        let tracked = weight.tracked() || bias.tracked();
-        let y = self.finished(y, self.dims().to_vec(), tracked, &finish, move |dy, sink| {
-            let mut dx = Buffer::stale(x.len());
-            let (dw, db) = kernels::batch_norm_backward(lanes, &stats, &x, dy, &mut dx);
-            sink.add_param(&weight, |to| to.copy_from_slice(&dw));
-            sink.add_param(&bias, |to| to.copy_from_slice(&db));
-            sink.add(from, dx);
-        });
-        Ok((y, moments))
+        conv_norm::norm_then(self, Norm { weight, bias, eps }, &finish)
     }
 
     fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
@@ -178,7 +70,7 @@ impl Layers for Traced {
         }
         let weight = self.param(weight)?;
         let bias = bias.map(|bias| self.param(bias)).transpose()?;
-        let (x, lanes) = (self.data(), self.lanes());
+        let (x, lanes) = (self.stored(), self.lanes());
         let mut y = Buffer::stale(rows * outputs);
         let b = bias.as_ref().map(Param::floats);
         kernels::linear_forward(
@@ -193,7 +85,7 @@ impl Layers for Traced {
         );
         let from = self.node();
         let tracked = weight.tracked() || bias.as_ref().is_some_and(Param::tracked);
-        Ok(self.then(Arc::new(y), vec![rows, outputs], tracked, move |dy, sink| {
+        Ok(self.then(y, vec![rows, outputs], tracked, move |dy, sink| {
             sink.add_param(&weight, |dw| {
                 kernels::linear_weight_grad(rows, inputs, outputs, &x, &dy, dw);
             });
@@ -216,7 +108,7 @@ impl Layers for Traced {
         kernels::channel_affine(&x[..half], a, b, &mut y[..half]);
         kernels::channel_affine(&x[half..], a, None, &mut y[half..]);
         let from = self.node();
-        Ok(self.then(Arc::new(y), self.dims().to_vec(), false, move |dy, sink| {
+        Ok(self.then(y, self.dims().to_vec(), false, move |dy, sink| {
             sink.add_to(from, dy.len(), |dx| {
                 kernels::channel_affine(&dy, scale.floats(), None, dx);
             });
@@ -229,7 +121,7 @@ impl Layers for Traced {
         kernels::leaky_relu(lanes, slope, &mut y);
         let (y, from) = (Arc::new(y), self.node());
         let signs = y.clone();
-        Ok(self.then(y, self.dims().to_vec(), false, move |mut dy, sink| {
+        Ok(self.then(Data::Stored(y), self.dims().to_vec(), false, move |mut dy, sink| {
             leaky_relu_backward(lanes, slope, &signs, &mut dy);
             sink.add(from, dy);
         }))
@@ -246,7 +138,7 @@ impl Layers for Traced {
         let mut argmax = vec![0u8; y.len() / lanes];
         kernels::max_pool2_forward(values, h, w, ch, lanes, self.floats(), &mut y, &mut argmax);
         let (from, len) = (self.node(), self.floats().len());
-        Ok(self.then(Arc::new(y), dims, false, move |dy, sink| {
+        Ok(self.then(y, dims, false, move |dy, sink| {
             sink.add_to(from, len, |dx| {
                 kernels::max_pool2_backward(values, h, w, ch, lanes, &dy, &argmax, dx);
             });
@@ -292,7 +184,7 @@ impl Layers for Traced {
         let mut y = Buffer::stale(rows * ch);
         kernels::mean_positions(positions, ch, self.floats(), &mut y);
         let (from, len) = (self.node(), self.floats().len());
-        Ok(self.then(Arc::new(y), vec![rows, ch], false, move |dy, sink| {
+        Ok(self.then(y, vec![rows, ch], false, move |dy, sink| {
             sink.add_to(from, len, |dx| kernels::spread_positions(positions, ch, &dy, dx));
         }))
     }

@@ -7,6 +7,8 @@
 //! its parameters laid end to end.
 
 mod buffer;
+mod conv_norm;
+mod finish;
 mod layers;
 mod traced;
 

@@ -2,23 +2,79 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle::{Result, Tensor};
 
 use super::buffer::Buffer;
 use super::with_floats;
-use crate::kernels::add_assign;
+use crate::kernels::{Finish, Images, NormStats, Normed, add_assign};
 
 /// A value inside a stretch of layers: numbers, or dual numbers stacked as in [`crate::Dual`].
 #[derive(Clone)]
 pub(crate) struct Traced {
-    data: Arc<Buffer>,
+    data: Data,
     dims: Vec<usize>,
     lanes: usize,
     /// Its number on the tape; none if it depends on nothing that takes a gradient.
     node: Option<usize>,
     recording: Rc<RefCell<Recording>>,
+}
+
+/// The numbers of a value.
+#[derive(Clone)]
+pub(super) enum Data {
+    Stored(Arc<Buffer>),
+    Normed(Arc<LazyNorm>),
+}
+
+/// Normalized and activated numbers that are made where they are read, until somebody wants them
+/// written down.
+pub(super) struct LazyNorm {
+    pub(super) lanes: usize,
+    pub(super) stats: Arc<NormStats>,
+    pub(super) x: Arc<Buffer>,
+    pub(super) slope: Option<f32>,
+    pub(super) stored: OnceLock<Arc<Buffer>>,
+}
+
+impl Data {
+    /// As a convolution reads them.
+    pub(super) fn images(&self) -> Images<'_> {
+        match self {
+            Self::Stored(x) => Images::Stored(x),
+            Self::Normed(lazy) => match lazy.stored.get() {
+                Some(y) => Images::Stored(y),
+                None => Images::Normed(lazy.normed()),
+            },
+        }
+    }
+
+    /// Written down.
+    pub(super) fn stored(&self) -> &Arc<Buffer> {
+        match self {
+            Self::Stored(x) => x,
+            Self::Normed(lazy) => lazy.stored.get_or_init(|| {
+                let mut y = Buffer::stale(lazy.x.len());
+                lazy.normed().store(&mut y);
+                Arc::new(y)
+            }),
+        }
+    }
+}
+
+impl LazyNorm {
+    fn normed(&self) -> Normed<'_> {
+        let Self { lanes, stats, x, slope, .. } = self;
+        let finish = Finish { residual: None, slope: *slope };
+        Normed { lanes: *lanes, stats, x, finish }
+    }
+}
+
+impl From<Buffer> for Data {
+    fn from(buffer: Buffer) -> Self {
+        Self::Stored(Arc::new(buffer))
+    }
 }
 
 /// A tape that is being written.
@@ -66,7 +122,7 @@ impl Traced {
     pub(super) fn input(data: Buffer, dims: &[usize], lanes: usize, tracked: bool) -> Self {
         let recording = Recording { nodes: vec![None], params: Vec::new(), offsets: vec![0] };
         Self {
-            data: Arc::new(data),
+            data: data.into(),
             dims: dims.to_vec(),
             lanes,
             node: tracked.then_some(0),
@@ -74,12 +130,18 @@ impl Traced {
         }
     }
 
+    /// The numbers, written down.
     pub(super) fn floats(&self) -> &[f32] {
-        &self.data
+        self.data.stored()
     }
 
-    pub(super) fn data(&self) -> Arc<Buffer> {
-        self.data.clone()
+    /// The same, to be kept.
+    pub(super) fn stored(&self) -> Arc<Buffer> {
+        self.data.stored().clone()
+    }
+
+    pub(super) fn data(&self) -> &Data {
+        &self.data
     }
 
     pub(super) fn dims(&self) -> &[usize] {
@@ -115,7 +177,7 @@ impl Traced {
     /// one of them takes a gradient.
     pub(super) fn then(
         &self,
-        data: Arc<Buffer>,
+        data: impl Into<Data>,
         dims: Vec<usize>,
         depends: bool,
         backward: impl Fn(Buffer, &mut Sink) + Send + Sync + 'static,
@@ -126,7 +188,7 @@ impl Traced {
             nodes.len() - 1
         });
         let (lanes, recording) = (self.lanes, self.recording.clone());
-        Self { data, dims, lanes, node, recording }
+        Self { data: data.into(), dims, lanes, node, recording }
     }
 
     /// The tape up to this value, and the parameters that take gradients; nothing if none does.
@@ -192,6 +254,22 @@ impl Sink {
             let mut gradient = Buffer::stale(len);
             write(&mut gradient);
             self.add(node, gradient);
+        }
+    }
+
+    /// The gradient of a value of `len` numbers if it takes one, to be written, or to be added to if
+    /// that is said; [`Self::close`] takes it back.
+    pub(super) fn open(&mut self, node: Option<usize>, len: usize) -> Option<(Buffer, bool)> {
+        match self.nodes[node?].take() {
+            Some(sum) => Some((sum, true)),
+            None => Some((Buffer::stale(len), false)),
+        }
+    }
+
+    /// Takes back what [`Self::open`] lent.
+    pub(super) fn close(&mut self, node: Option<usize>, gradient: Buffer) {
+        if let Some(node) = node {
+            self.nodes[node] = Some(gradient);
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::ConvShape;
 use super::padding::Padding;
-use crate::kernels::Finish;
 use crate::kernels::arch::arch;
 use crate::kernels::dots::{self, Dots};
+use crate::kernels::norm::{ExampleSums, norm_sums_of};
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{self, Tile, tiles};
+use crate::kernels::{Finish, Images, NormSums};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -25,7 +26,7 @@ use rayon::prelude::*;
 /// If the length of a slice contradicts the shape.
 pub fn conv_forward(
     shape: &ConvShape,
-    x: &[f32],
+    x: Images<'_>,
     weight: &[f32],
     bias: Option<&[f32]>,
     biased: usize,
@@ -33,27 +34,78 @@ pub fn conv_forward(
     y: &mut [f32],
 ) {
     assert!(finish.residual.is_none_or(|residual| residual.len() == y.len()));
-    assert_eq!(x.len(), shape.batch * shape.in_len());
-    assert_eq!(weight.len(), shape.weight_len());
-    assert_eq!(y.len(), shape.batch * shape.out_len());
-    arch().dispatch(Forward { shape, x, weight, bias, biased, finish, y });
+    let forward = Forward { shape, lanes: 1, x, weight, bias, biased, finish, y, after: NoSums };
+    arch().dispatch(forward);
 }
 
-struct Forward<'a> {
+/// [`conv_forward`] without bias and finish, and the sums that a normalization of the result needs,
+/// taken of each example while it is still in the cache.
+///
+/// # Shapes
+/// - as in [`conv_forward`]; with two `lanes` the second half of the images are tangents
+///
+/// # Panics
+/// If the length of a slice contradicts the shape.
+pub fn conv_forward_summed(
+    shape: &ConvShape,
+    lanes: usize,
+    x: Images<'_>,
+    weight: &[f32],
+    y: &mut [f32],
+) -> NormSums {
+    let (bias, finish) = (None, Finish::default());
+    let forward = Forward { shape, lanes, x, weight, bias, biased: 0, finish, y, after: Sums };
+    norm_sums_of(shape.out_ch, &arch().dispatch(forward))
+}
+
+struct Forward<'a, A> {
     shape: &'a ConvShape,
-    x: &'a [f32],
+    lanes: usize,
+    x: Images<'a>,
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
     biased: usize,
     finish: Finish<'a>,
     y: &'a mut [f32],
+    after: A,
 }
 
-impl WithSimd for Forward<'_> {
+/// What is done with an example's outputs: those of an image, or of an image and its tangent.
+trait After: Copy + Sync {
+    type Output: Send;
+
+    fn take<S: Simd>(self, simd: S, ch: usize, example: &[&mut [f32]]) -> Self::Output;
+}
+
+#[derive(Clone, Copy)]
+struct NoSums;
+
+impl After for NoSums {
     type Output = ();
 
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, x, weight, bias, biased, finish, y } = self;
+    fn take<S: Simd>(self, _: S, _: usize, _: &[&mut [f32]]) {}
+}
+
+#[derive(Clone, Copy)]
+struct Sums;
+
+impl After for Sums {
+    type Output = NormSums;
+
+    fn take<S: Simd>(self, simd: S, ch: usize, example: &[&mut [f32]]) -> NormSums {
+        let tangent = example.get(1).map(|tangent| &**tangent);
+        simd.vectorize(ExampleSums { ch, value: &*example[0], tangent })
+    }
+}
+
+impl<A: After> WithSimd for Forward<'_, A> {
+    type Output = Vec<A::Output>;
+
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<A::Output> {
+        let Self { shape, lanes, x, weight, bias, biased, finish, y, after } = self;
+        assert_eq!(x.len(), shape.batch * shape.in_len());
+        assert_eq!(weight.len(), shape.weight_len());
+        assert_eq!(y.len(), shape.batch * shape.out_len());
         let zeros = vec![0.0; shape.out_ch.next_multiple_of(S::F32_LANES)];
         let mut initial = zeros.clone();
         if let Some(bias) = bias {
@@ -61,16 +113,34 @@ impl WithSimd for Forward<'_> {
         }
         let blocks = blocks(shape, S::F32_LANES, weight);
         let padding = Padding::of_input(shape);
-        y.par_chunks_exact_mut(shape.out_len()).enumerate().for_each(|(image, y)| {
-            let init = if image < biased { &initial } else { &zeros };
-            let (x, next) = x[image * shape.in_len()..].split_at(shape.in_len());
-            let next = if shape.skips_input() { &[] } else { next };
-            padding.with(x, |x| {
-                let (row, blocks, at) = (padding.row(), &blocks, image * shape.out_len());
-                simd.vectorize(Image { shape, blocks, row, x, next, init, at, finish, y });
-            });
-        });
+        let examples = shape.batch / lanes;
+        let compute = |(example, mut outputs): (usize, Vec<&mut [f32]>)| {
+            for (lane, y) in outputs.iter_mut().enumerate() {
+                let image = lane * examples + example;
+                let init = if image < biased { &initial } else { &zeros };
+                let next = if shape.skips_input() || shape.batch <= image + 1 {
+                    &[]
+                } else {
+                    x.read((image + 1) * shape.in_len()..(image + 2) * shape.in_len())[0]
+                };
+                padding.with(simd, &x, image, |x| {
+                    let (row, blocks, at) = (padding.row(), &blocks, image * shape.out_len());
+                    simd.vectorize(Image { shape, blocks, row, x, next, init, at, finish, y });
+                });
+            }
+            after.take(simd, shape.out_ch, &outputs)
+        };
+        by_example(y, examples, shape.out_len()).into_par_iter().enumerate().map(compute).collect()
     }
+}
+
+/// The images of each example, of `len` floats: its value and its tangents.
+fn by_example(y: &mut [f32], examples: usize, len: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut images: Vec<Vec<_>> = (0..examples).map(|_| Vec::with_capacity(2)).collect();
+    for (image, y) in y.chunks_exact_mut(len).enumerate() {
+        images[image % examples].push(y);
+    }
+    images
 }
 
 /// Neighboring output channels that one inner loop computes together.

@@ -7,72 +7,59 @@
 
 use super::ConvShape;
 use super::padding::with_scratch;
-use crate::kernels::arch::arch;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
-/// Gradient of a convolution's input:
-///
-/// `dx[b, h, w, c] = Σ_{o,i,j} dy[b, (h + padding − i) / stride, (w + padding − j) / stride, o] · w[o, c, i, j]`
-///
-/// over the `i`, `j` for which the divisions leave no remainder.
-///
-/// # Shapes
-/// - `dy`: `[B, out_h, out_w, O]`; `weight`: `[O, C, K, K]`
-/// - `dx`: `[B, H, W, C]`, overwritten
-///
-/// # Panics
-/// If the length of a slice contradicts the shape.
-pub fn conv_input_grad(shape: &ConvShape, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-    assert_eq!(dy.len(), shape.batch * shape.out_len());
-    assert_eq!(weight.len(), shape.weight_len());
-    assert_eq!(dx.len(), shape.batch * shape.in_len());
-    arch().dispatch(InputGrad { shape, dy, weight, dx });
-}
-
-struct InputGrad<'a> {
+/// Computes the gradient of one image at a time.
+pub(super) struct InputGradients<'a> {
     shape: &'a ConvShape,
-    dy: &'a [f32],
-    weight: &'a [f32],
-    dx: &'a mut [f32],
+    blocks: Vec<Block>,
 }
 
-impl WithSimd for InputGrad<'_> {
-    type Output = ();
+impl<'a> InputGradients<'a> {
+    /// For a weight in OIHW order and vectors of so many lanes.
+    pub(super) fn new(shape: &'a ConvShape, lanes: usize, weight: &[f32]) -> Self {
+        Self { shape, blocks: blocks(shape, lanes, weight) }
+    }
 
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, dy, weight, dx } = self;
-        let blocks = &blocks(shape, S::F32_LANES, weight);
-        let dy = dy.par_chunks_exact(shape.out_len());
-        dx.par_chunks_exact_mut(shape.in_len()).zip(dy).for_each(|(dx, dy)| {
-            if shape.padding == 0 {
+    /// Writes into `dx`, or adds to it, the gradient of an image whose output's is `dy`.
+    #[inline(always)]
+    pub(super) fn image<S: Simd>(&self, simd: S, dy: &[f32], dx: &mut [f32], add: bool) {
+        let Self { shape, blocks } = self;
+        if shape.padding == 0 {
+            if !add {
                 dx.fill(0.0);
-                simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx });
-            } else {
-                in_bands(shape, dx, |first, rows| {
-                    simd.vectorize(Band { shape, blocks, first, dy, rows });
-                });
             }
-        });
+            simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx });
+        } else {
+            in_bands(shape, dx, add, |first, rows| {
+                simd.vectorize(Band { shape, blocks, first, dy, rows });
+            });
+        }
     }
 }
 
 /// Floats of padded input rows to work on together: few enough to stay in the first-level cache.
 const BAND: usize = 4096;
 
-/// Lets `add` fill padded rows, from the `first` on, and copies to `dx` what is inside the image.
-fn in_bands(shape: &ConvShape, dx: &mut [f32], add: impl Fn(usize, &mut [f32])) {
+/// Lets `fill` fill padded rows, from the `first` on, and moves to `dx` what is inside the image.
+#[inline(always)]
+fn in_bands(shape: &ConvShape, dx: &mut [f32], add: bool, fill: impl Fn(usize, &mut [f32])) {
     let padded = (shape.in_w + 2 * shape.padding) * shape.in_ch;
     let inside = shape.padding * shape.in_ch..(shape.padding + shape.in_w) * shape.in_ch;
     let band = (BAND / padded).max(1);
     for (band_at, dx) in dx.chunks_mut(band * inside.len()).enumerate() {
         with_scratch(dx.len() / inside.len() * padded, |rows| {
             rows.fill(0.0);
-            add(band_at * band, rows);
+            fill(band_at * band, rows);
             for (dx, row) in dx.chunks_exact_mut(inside.len()).zip(rows.chunks_exact(padded)) {
-                dx.copy_from_slice(&row[inside.clone()]);
+                let row = &row[inside.clone()];
+                if add {
+                    dx.iter_mut().zip(row).for_each(|(dx, row)| *dx += row);
+                } else {
+                    dx.copy_from_slice(row);
+                }
             }
         });
     }

@@ -1,5 +1,6 @@
 //! 2-D convolution (cross-correlation, as in every deep learning library) and its gradients.
 
+mod backward;
 mod forward;
 mod input_grad;
 #[cfg(test)]
@@ -9,9 +10,9 @@ mod padding;
 mod tests;
 mod weight_grad;
 
-pub use forward::conv_forward;
-pub use input_grad::conv_input_grad;
-pub use weight_grad::{bias_grad, conv_weight_grad};
+pub use backward::{InputGrad, WeightGrad, conv_backward};
+pub use forward::{conv_forward, conv_forward_summed};
+pub use weight_grad::bias_grad;
 
 /// Shapes of a 2-D convolution with a square kernel, the same stride and zero padding both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Images with a border of zeros, one at a time, in a scratch of the thread's own.
 
 use super::ConvShape;
+use crate::kernels::Images;
+use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
 
 thread_local! {
@@ -60,28 +62,51 @@ impl Padding {
         self.width + 2 * self.beside
     }
 
-    /// Calls `work` with the padded image: a copy, unless there is nothing to add.
-    pub(super) fn with<R>(&self, image: &[f32], work: impl FnOnce(&[f32]) -> R) -> R {
-        assert_eq!(image.len(), self.h * self.width);
-        let len = (self.h + 2 * self.above) * self.row() + self.slack;
-        if len == image.len() {
-            return work(image);
+    /// Calls `work` with the padded image `index` of `images`: a copy, unless it lies in memory as it
+    /// is and there is nothing to add.
+    pub(super) fn with<S: Simd, R>(
+        &self,
+        simd: S,
+        images: &Images<'_>,
+        index: usize,
+        work: impl FnOnce(&[f32]) -> R,
+    ) -> R {
+        let len = self.h * self.width;
+        let padded_len = (self.h + 2 * self.above) * self.row() + self.slack;
+        match images {
+            Images::Stored(x) if padded_len == len => work(&x[index * len..][..len]),
+            _ => with_scratch(padded_len, |padded| {
+                simd.vectorize(Fill { padding: self, images, at: index * len, padded });
+                work(padded)
+            }),
         }
-        with_scratch(len, |padded| {
-            self.copy(image, padded);
-            work(padded)
-        })
     }
+}
 
-    fn copy(&self, image: &[f32], padded: &mut [f32]) {
-        let (above, rest) = padded.split_at_mut(self.above * self.row());
-        let (rows, below) = rest.split_at_mut(self.h * self.row());
-        above.fill(0.0);
-        for (row, padded) in image.chunks_exact(self.width).zip(rows.chunks_exact_mut(self.row())) {
-            padded[..self.beside].fill(0.0);
-            padded[self.beside..][..self.width].copy_from_slice(row);
-            padded[self.beside + self.width..].fill(0.0);
+/// Writes the image that begins at `at` and the zeros around it.
+struct Fill<'a> {
+    padding: &'a Padding,
+    images: &'a Images<'a>,
+    at: usize,
+    padded: &'a mut [f32],
+}
+
+impl WithSimd for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { padding, images, at, padded } = self;
+        let Padding { h, width, above, beside, .. } = *padding;
+        let row_len = padding.row();
+        let (before, rest) = padded.split_at_mut(above * row_len);
+        let (rows, after) = rest.split_at_mut(h * row_len);
+        before.fill(0.0);
+        for (row, padded) in rows.chunks_exact_mut(row_len).enumerate() {
+            padded[..beside].fill(0.0);
+            images.write(simd, at + row * width, &mut padded[beside..beside + width]);
+            padded[beside + width..].fill(0.0);
         }
-        below.fill(0.0);
+        after.fill(0.0);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::Stream;
-use crate::kernels::Finish;
 use crate::kernels::arch::tests::for_each_arch;
+use crate::kernels::{Finish, Images};
 use proptest::prelude::*;
 
 /// The convolutions of LeNet-5 and ResNet-20.
@@ -52,9 +52,11 @@ fn all(shape: &ConvShape, biased: usize) -> [Vec<f32>; 3] {
     let mut y = vec![f32::NAN; dy.len()];
     let mut dx = vec![f32::NAN; x.len()];
     let mut dw = vec![f32::NAN; weight.len()];
-    conv_forward(shape, &x, &weight, Some(&bias), biased, Finish::default(), &mut y);
-    conv_input_grad(shape, &dy, &weight, &mut dx);
-    conv_weight_grad(shape, &x, &dy, &mut dw);
+    let (images, finish) = (Images::Stored(&x), Finish::default());
+    conv_forward(shape, images, &weight, Some(&bias), biased, finish, &mut y);
+    let of_weight = WeightGrad { x: images, dw: &mut dw };
+    let of_input = InputGrad { weight: &weight, dx: &mut dx, add: false };
+    conv_backward(shape, Images::Stored(&dy), Some(of_weight), Some(of_input));
     [y, dx, dw]
 }
 
@@ -103,14 +105,14 @@ fn bits_do_not_depend_on_alignment() {
     let shape = ConvShape { batch: 2, ..network_shapes()[1] };
     let [x, dy, weight, _] = operands(&shape);
     let mut aligned = vec![0.0; dy.len()];
-    conv_forward(&shape, &x, &weight, None, 0, Finish::default(), &mut aligned);
+    conv_forward(&shape, Images::Stored(&x), &weight, None, 0, Finish::default(), &mut aligned);
     for offset in 1..4 {
         let shifted = |data: &[f32]| [&vec![0.0; offset], data].concat();
         let (x, weight) = (shifted(&x), shifted(&weight));
         let mut y = vec![0.0; offset + dy.len()];
         conv_forward(
             &shape,
-            &x[offset..],
+            Images::Stored(&x[offset..]),
             &weight[offset..],
             None,
             0,
@@ -165,12 +167,20 @@ fn a_finish_is_the_sum_and_the_leaky_relu() {
     let shape = ConvShape { batch: 3, ..network_shapes()[1] };
     let [x, residual, weight, bias] = operands(&shape);
     let mut expected = vec![f32::NAN; residual.len()];
-    conv_forward(&shape, &x, &weight, Some(&bias), 3, Finish::default(), &mut expected);
+    conv_forward(
+        &shape,
+        Images::Stored(&x),
+        &weight,
+        Some(&bias),
+        3,
+        Finish::default(),
+        &mut expected,
+    );
     for (y, r) in expected.iter_mut().zip(&residual) {
         *y = if *y + r > 0.0 { *y + r } else { 0.1 * (*y + r) };
     }
     let finish = Finish { residual: Some(&residual), slope: Some(0.1) };
     let mut y = vec![f32::NAN; residual.len()];
-    conv_forward(&shape, &x, &weight, Some(&bias), 3, finish, &mut y);
+    conv_forward(&shape, Images::Stored(&x), &weight, Some(&bias), 3, finish, &mut y);
     assert_eq!(y, expected);
 }

@@ -2,7 +2,7 @@
 
 use super::ConvShape;
 use super::padding::Padding;
-use crate::kernels::arch::arch;
+use crate::kernels::Images;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
 use pulp::{Simd, WithSimd};
@@ -17,23 +17,6 @@ const CHUNK_POSITIONS: usize = 256;
 
 /// Floats of the weight that one task adds up.
 const SLICE: usize = 4096;
-
-/// Gradient of a convolution's weight:
-///
-/// `dw[o, c, i, j] = Σ_{b,p,q} x[b, p·stride + i − padding, q·stride + j − padding, c] · dy[b, p, q, o]`
-///
-/// # Shapes
-/// - `x`: `[B, H, W, C]`; `dy`: `[B, out_h, out_w, O]`
-/// - `dw`: `[O, C, K, K]`, overwritten
-///
-/// # Panics
-/// If the length of a slice contradicts the shape.
-pub fn conv_weight_grad(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    assert_eq!(x.len(), shape.batch * shape.in_len());
-    assert_eq!(dy.len(), shape.batch * shape.out_len());
-    assert_eq!(dw.len(), shape.weight_len());
-    arch().dispatch(WeightGrad { shape, x, dy, dw });
-}
 
 /// Gradient of a bias: `db[o] = Σ_rows dy[row, o]`.
 ///
@@ -64,32 +47,65 @@ fn add(sum: &mut [f32], terms: &[f32]) {
     }
 }
 
-struct WeightGrad<'a> {
-    shape: &'a ConvShape,
-    x: &'a [f32],
-    dy: &'a [f32],
-    dw: &'a mut [f32],
+/// Images whose products one task adds up.
+pub(super) fn chunk_images(shape: &ConvShape) -> usize {
+    let least = CHUNK_POSITIONS.div_ceil(shape.out_h() * shape.out_w());
+    shape.batch.div_ceil(CHUNKS).max(least)
 }
 
-impl WithSimd for WeightGrad<'_> {
-    type Output = ();
+/// Adds up the products of one image at a time.
+pub(super) struct WeightGradients<'a> {
+    shape: &'a ConvShape,
+    layout: Layout,
+    padding: Padding,
+}
 
-    fn with_simd<S: Simd>(self, simd: S) {
-        let shape = self.shape;
-        let layout = Layout::new(shape, S::F32_LANES);
-        let least = CHUNK_POSITIONS.div_ceil(shape.out_h() * shape.out_w());
-        let images = shape.batch.div_ceil(CHUNKS).max(least);
-        let x = self.x.par_chunks(images * shape.in_len());
-        let dy = self.dy.par_chunks(images * shape.out_len());
-        let partial = |(x, dy): (&[f32], &[f32])| partial_sum(simd, shape, &layout, x, dy);
-        let partials: Vec<_> = x.zip(dy).map(partial).collect();
-        let mut sum = vec![0.0; layout.len()];
+impl<'a> WeightGradients<'a> {
+    /// For vectors of so many lanes.
+    pub(super) fn new(shape: &'a ConvShape, lanes: usize) -> Self {
+        let layout = Layout::new(shape, lanes);
+        // The last vector of the last position reads past the end.
+        let slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
+        Self { shape, layout, padding: Padding::of_input(shape).with_slack(slack) }
+    }
+
+    /// Floats that [`Self::image`] reads of `dy` past its end.
+    pub(super) fn dy_slack(&self) -> usize {
+        self.layout.padded_outer - self.layout.outer
+    }
+
+    /// A sum of nothing.
+    pub(super) fn zeros(&self) -> Vec<f32> {
+        vec![0.0; self.layout.len()]
+    }
+
+    /// Adds the products of image `index` of `x` with its output's gradient `dy`; fetches `next`.
+    #[inline(always)]
+    pub(super) fn image<S: Simd>(
+        &self,
+        simd: S,
+        x: &Images<'_>,
+        index: usize,
+        dy: &[f32],
+        next: [&[f32]; 3],
+        sum: &mut [f32],
+    ) {
+        let Self { shape, layout, padding } = self;
+        padding.with(simd, x, index, |x| {
+            let x_row = padding.row();
+            simd.vectorize(AddImage { shape, layout, x_row, x, dy, next, sum });
+        });
+    }
+
+    /// The gradient of the weight, in OIHW order, from the sums of all tasks in their order.
+    pub(super) fn finish(&self, partials: &[Vec<f32>], dw: &mut [f32]) {
+        let mut sum = self.zeros();
         sum.par_chunks_mut(SLICE).enumerate().for_each(|(slice, sum)| {
-            for partial in &partials {
+            for partial in partials {
                 add(sum, &partial[slice * SLICE..]);
             }
         });
-        layout.unpack(shape, &sum, self.dw);
+        self.layout.unpack(self.shape, &sum, dw);
     }
 }
 
@@ -169,32 +185,6 @@ impl Layout {
     }
 }
 
-fn partial_sum<S: Simd>(
-    simd: S,
-    shape: &ConvShape,
-    layout: &Layout,
-    x: &[f32],
-    dy: &[f32],
-) -> Vec<f32> {
-    let mut sum = vec![0.0; layout.len()];
-    // The last vector of the last position reads past the end.
-    let x_slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
-    let x_padding = Padding::of_input(shape).with_slack(x_slack);
-    let dy_padding = Padding::none(shape.out_len()).with_slack(layout.padded_outer - layout.outer);
-    let mut images =
-        x.chunks_exact(shape.in_len()).zip(dy.chunks_exact(shape.out_len())).peekable();
-    while let Some((x, dy)) = images.next() {
-        let next = images.peek().copied().unwrap_or_default();
-        x_padding.with(x, |x| {
-            dy_padding.with(dy, |dy| {
-                let x_row = x_padding.row();
-                simd.vectorize(AddImage { shape, layout, x_row, x, dy, next, sum: &mut sum });
-            });
-        });
-    }
-    sum
-}
-
 struct AddImage<'a> {
     shape: &'a ConvShape,
     layout: &'a Layout,
@@ -202,8 +192,8 @@ struct AddImage<'a> {
     x_row: usize,
     x: &'a [f32],
     dy: &'a [f32],
-    /// The next image and its output's gradient.
-    next: (&'a [f32], &'a [f32]),
+    /// What the next image will read.
+    next: [&'a [f32]; 3],
     sum: &'a mut [f32],
 }
 
@@ -222,12 +212,17 @@ impl WithSimd for AddImage<'_> {
 
 impl<'a> AddImage<'a> {
     /// What to fetch of the next image with each tile of [`Self::add_outer`]: all of it, in equal parts.
-    fn ahead<S: Simd>(&self) -> impl Iterator<Item = (&'a [f32], &'a [f32])> + use<'a, S> {
-        let (x, dy) = if self.shape.skips_input() { Default::default() } else { self.next };
+    fn ahead<S: Simd>(&self) -> impl Iterator<Item = [&'a [f32]; 3]> + use<'a, S> {
         let heights = self.layout.outer_blocks().map(|(_, width, _)| max_height::<S>(width));
         let tiles: usize = heights.map(|height| self.layout.row.div_ceil(height)).sum();
-        let part = |len: usize| len.div_ceil((tiles * self.layout.kernel).max(1));
-        x.chunks(part(self.shape.in_len())).zip(dy.chunks(part(self.shape.out_len())))
+        let tiles = (tiles * self.layout.kernel).max(1);
+        let next = self.next;
+        (0..tiles).map(move |tile| {
+            next.map(|next| {
+                let part = next.len().div_ceil(tiles);
+                &next[(tile * part).min(next.len())..((tile + 1) * part).min(next.len())]
+            })
+        })
     }
 
     #[inline(always)]
@@ -235,7 +230,7 @@ impl<'a> AddImage<'a> {
         &mut self,
         simd: S,
         row: usize,
-        ahead: &mut impl Iterator<Item = (&'a [f32], &'a [f32])>,
+        ahead: &mut impl Iterator<Item = [&'a [f32]; 3]>,
     ) {
         let Self { shape, layout, .. } = *self;
         for (first, width, start) in layout.outer_blocks() {
@@ -256,9 +251,7 @@ impl<'a> AddImage<'a> {
                     c_i: channels,
                     channels,
                 };
-                let (next_x, next_dy) = ahead.next().unwrap_or_default();
-                prefetch(next_x);
-                prefetch(next_dy);
+                ahead.next().into_iter().flatten().for_each(prefetch);
                 tile.run(simd, height, width);
             }
         }

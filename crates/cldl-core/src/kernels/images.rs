@@ -1,0 +1,210 @@
+//! Batches of images as a convolution reads them: as they lie in memory, or made on the way.
+//!
+//! What a normalization and its activation give is as large as what they take, and is read once or
+//! twice. So it is not written: a convolution that copies an image anyway, to put zeros around it,
+//! normalizes the numbers as it copies them. The same goes for the gradient that a normalization
+//! hands to the convolution before it.
+
+use super::Finish;
+use super::activation::{branch, leaky_relu_of};
+use super::arch::arch;
+use super::channels::{TaskMap, task_len};
+use super::norm::{NormGradient, NormStats};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// The numbers of a batch of images, `[B, H, W, Ch]`; those of dual numbers are values, then tangents.
+#[derive(Debug, Clone, Copy)]
+pub enum Images<'a> {
+    /// As they lie in memory.
+    Stored(&'a [f32]),
+    /// Normalized and finished on the way.
+    Normed(Normed<'a>),
+    /// The gradient of what was normalized.
+    Gradient(Backward<'a>),
+}
+
+/// `finish(γ x̂ + β)`, and the same of tangents: see [`super::norm`].
+#[derive(Debug, Clone, Copy)]
+pub struct Normed<'a> {
+    /// 1, or 2 for dual numbers.
+    pub lanes: usize,
+    /// What is known of the channels.
+    pub stats: &'a NormStats,
+    /// What is normalized.
+    pub x: &'a [f32],
+    /// What follows.
+    pub finish: Finish<'a>,
+}
+
+/// The gradient of x, from that of `leaky_relu(γ x̂ + β)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Backward<'a> {
+    /// 1, or 2 for dual numbers.
+    pub lanes: usize,
+    /// What is known of the channels.
+    pub stats: &'a NormStats,
+    /// What the sums over the batch came to.
+    pub gradient: &'a NormGradient,
+    /// What was normalized.
+    pub x: &'a [f32],
+    /// The gradient of the result.
+    pub dy: &'a [f32],
+    /// Slope of the activation that followed; 1 if none did.
+    pub slope: f32,
+}
+
+impl<'a> Images<'a> {
+    /// How many numbers there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Stored(x) => x.len(),
+            Self::Normed(normed) => normed.x.len(),
+            Self::Gradient(backward) => backward.x.len(),
+        }
+    }
+
+    /// What is read for the numbers of `range`, to be fetched ahead.
+    #[inline(always)]
+    pub(super) fn read(&self, range: std::ops::Range<usize>) -> [&'a [f32]; 2] {
+        match self {
+            Self::Stored(x) | Self::Normed(Normed { x, .. }) => [&x[range], &[]],
+            Self::Gradient(Backward { x, dy, .. }) => [&x[range.clone()], &dy[range]],
+        }
+    }
+
+    /// The numbers from `at` on: whole pixels, all of them values or all of them tangents.
+    #[inline(always)]
+    pub(super) fn write<S: Simd>(&self, simd: S, at: usize, to: &mut [f32]) {
+        match self {
+            Self::Stored(x) => to.copy_from_slice(&x[at..at + to.len()]),
+            Self::Normed(normed) => normed.write(simd, at, to),
+            Self::Gradient(backward) => backward.write(simd, at, to),
+        }
+    }
+}
+
+impl Normed<'_> {
+    /// All numbers, into `y`.
+    ///
+    /// # Panics
+    /// If `y` is not as long as `x`.
+    pub fn store(self, y: &mut [f32]) {
+        Images::Normed(self).store(self.stats.mean.len(), self.lanes, y);
+    }
+
+    #[inline(always)]
+    fn write<S: Simd>(&self, simd: S, at: usize, to: &mut [f32]) {
+        let Self { stats, x, finish, .. } = self;
+        let NormStats { mu, a, b, m, e, .. } = stats;
+        let (ch, len, half) = (mu.len(), to.len(), x.len() / self.lanes);
+        let (value, slope) = (at % half, finish.slope());
+        let x_value = &x[value..value + len];
+        if at < half {
+            let of = [&mu[..], a, b];
+            match finish.residual {
+                None => {
+                    let map = |[mu, a, b]: [f32; 3], [x]: [f32; 1]| {
+                        leaky_relu_of((x - mu) * a + b, slope)
+                    };
+                    TaskMap { ch, coefficients: of, inputs: [x_value], out: to, map }
+                        .with_simd(simd);
+                }
+                Some(r) => {
+                    let map = |[mu, a, b]: [f32; 3], [x, r]: [f32; 2]| {
+                        leaky_relu_of((x - mu) * a + b + r, slope)
+                    };
+                    let inputs = [x_value, &r[value..value + len]];
+                    TaskMap { ch, coefficients: of, inputs, out: to, map }.with_simd(simd);
+                }
+            }
+            return;
+        }
+        let (of, t) = ([&mu[..], a, b, m, e], &x[at..at + len]);
+        match finish.residual {
+            None => {
+                let map = |[mu, a, b, m, e]: [f32; 5], [x, t]: [f32; 2]| {
+                    branch((x - mu) * a + b, slope, (t - m) * a + (x - mu) * e)
+                };
+                TaskMap { ch, coefficients: of, inputs: [x_value, t], out: to, map }
+                    .with_simd(simd);
+            }
+            Some(r) => {
+                let map = |[mu, a, b, m, e]: [f32; 5], [x, t, r, s]: [f32; 4]| {
+                    branch((x - mu) * a + b + r, slope, (t - m) * a + (x - mu) * e + s)
+                };
+                let inputs = [x_value, t, &r[value..value + len], &r[at..at + len]];
+                TaskMap { ch, coefficients: of, inputs, out: to, map }.with_simd(simd);
+            }
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// All numbers, into `dx`.
+    ///
+    /// # Panics
+    /// If `dx` is not as long as `x`.
+    pub fn store(self, dx: &mut [f32]) {
+        Images::Gradient(self).store(self.stats.mean.len(), self.lanes, dx);
+    }
+
+    #[inline(always)]
+    fn write<S: Simd>(&self, simd: S, at: usize, to: &mut [f32]) {
+        let Self { lanes, stats, gradient, x, dy, slope } = *self;
+        let NormStats { mu, a, b, .. } = stats;
+        let NormGradient { k, s, by_h, by_t, tangent_s, .. } = gradient;
+        let (ch, len, half) = (mu.len(), to.len(), x.len() / lanes);
+        let value = at % half;
+        let (x_value, g) = (&x[value..value + len], &dy[at..at + len]);
+        if lanes == 1 {
+            let coefficients = [&mu[..], a, b, k, s];
+            let map = |[mu, a, b, k, s]: [f32; 5], [x, g]: [f32; 2]| {
+                branch((x - mu) * a + b, slope, g) * a + (x - mu) * k + s
+            };
+            TaskMap { ch, coefficients, inputs: [x_value, g], out: to, map }.with_simd(simd);
+        } else if at < half {
+            let coefficients = [&mu[..], a, b, by_h, by_t, k, s];
+            let (t, h) = (&x[half + at..half + at + len], &dy[half + at..half + at + len]);
+            let map = |[mu, a, b, by_h, by_t, k, s]: [f32; 7], [x, t, g, h]: [f32; 4]| {
+                let v = (x - mu) * a + b;
+                let (g, h) = (branch(v, slope, g), branch(v, slope, h));
+                g * a + h * by_h + t * by_t + (x - mu) * k + s
+            };
+            TaskMap { ch, coefficients, inputs: [x_value, t, g, h], out: to, map }.with_simd(simd);
+        } else {
+            let coefficients = [&mu[..], a, b, by_t, tangent_s];
+            let map = |[mu, a, b, k, s]: [f32; 5], [x, h]: [f32; 2]| {
+                branch((x - mu) * a + b, slope, h) * a + (x - mu) * k + s
+            };
+            TaskMap { ch, coefficients, inputs: [x_value, g], out: to, map }.with_simd(simd);
+        }
+    }
+}
+
+impl Images<'_> {
+    fn store(self, ch: usize, lanes: usize, out: &mut [f32]) {
+        assert_eq!(out.len(), self.len());
+        let (half, task) = ((out.len() / lanes).max(1), task_len(ch));
+        for (lane, out) in out.chunks_mut(half).enumerate() {
+            out.par_chunks_mut(task).enumerate().for_each(|(k, to)| {
+                arch().dispatch(Write { images: self, at: lane * half + k * task, to });
+            });
+        }
+    }
+}
+
+struct Write<'a> {
+    images: Images<'a>,
+    at: usize,
+    to: &'a mut [f32],
+}
+
+impl WithSimd for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.images.write(simd, self.at, self.to);
+    }
+}
