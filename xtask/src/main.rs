@@ -13,6 +13,7 @@ mod progress;
 mod reproduce;
 mod scale;
 mod tidy;
+mod torture;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,7 @@ enum Chore {
     Ci(ci::Args),
     Bench(bench::Args),
     Docs(docs::Args),
+    Torture(torture::Args),
     /// Type-check the features `cuda` and `metal` on a machine that has neither
     CheckGpu(check_gpu::Args),
     /// Do one task of a grid; Slurm jobs call this
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Chore::Ci(args) => ci::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Docs(args) => docs::run(&args),
+        Chore::Torture(args) => torture::run(&args),
         Chore::CheckGpu(args) => check_gpu::run(&args),
         Chore::Work(args) => reproduce::work::run(&args),
     };

@@ -86,7 +86,7 @@ fn build(
     drop(source);
     let ensemble = ensemble.map_err(|e| format!("does not fit its config: {}", first_line(&e)))?;
     match tensors.keys().next() {
-        None => Ok(ensemble),
+        None => cldl_train::check_finite(&ensemble).map(|()| ensemble),
         Some(name) => Err(format!("has a tensor `{name}` that `{}` lacks", config.ensemble.arch)),
     }
 }

@@ -8,8 +8,8 @@ use cldl_core::files;
 use cldl_eval::{AdversarialSet, AttackSpec, Score};
 use serde_json::json;
 
-use crate::common::{self, Compute, DataDir};
-use crate::models::{self, BATCH_SIZE, Loaded, Part, Watch};
+use crate::common::{self, Compute};
+use crate::models::{self, BATCH_SIZE, Loaded, Part, TestData, Watch};
 
 /// Attack a model that the attacker knows, and keep the adversarial images.
 ///
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    data: DataDir,
+    data: TestData,
     #[command(flatten)]
     compute: Compute,
 }
@@ -67,7 +67,7 @@ impl Args {
         let eps = self.eps.unwrap_or(models::usual_eps(&run.dataset())[0]);
         let attack = AttackSpec::new(self.attack, eps, self.loss, self.steps, self.seed)
             .map_err(models::classify)?;
-        let test = models::test_images(&run.dataset(), &self.data.dirs())?;
+        let test = self.data.images(&run.dataset())?;
         let examples = Part::Evaluation.examples(&test, self.examples)?;
         let mut watch = Watch::start()?;
         let see = &mut |progress: &_| watch.see(progress);
@@ -82,6 +82,7 @@ impl Args {
             "digest": run.inner.digest,
             "dataset": test.spec.name(),
             "examples": examples.len(),
+            "examples_digest": examples.digest(),
             "attack": attack,
             "step_size": attack.linf().step_size,
             "clean": clean,

@@ -22,6 +22,7 @@ mod status;
 mod table;
 mod train;
 mod train_flags;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ enum Command {
     Attack(attack::Args),
     /// Fill a table of the paper with what was measured
     Table(table::Args),
+    Verify(verify::Args),
     Status(status::Args),
     Report(report::ReportArgs),
     Plot(report::PlotArgs),
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
+        Command::Verify(args) => args.run(),
         Command::Status(args) => args.run(),
         Command::Report(args) => args.run(),
         Command::Plot(args) => args.run(),

@@ -10,7 +10,7 @@ use cldl_eval::{EvalError, Examples, Model, Progress};
 use cldl_train::LoadedEnsemble;
 use indicatif::ProgressBar;
 
-use crate::common;
+use crate::common::{self, DataDir};
 use crate::failure::Usage;
 use crate::progress;
 use crate::source::{self, Source};
@@ -32,7 +32,14 @@ pub(crate) struct Loaded {
 impl Loaded {
     pub(crate) fn read(path: &Path, device: &Device) -> Result<Self> {
         let Source { name, path, origin } = source::find(path)?;
-        Ok(Self { name, inner: cldl_checkpoint::load(&path, device)?, origin })
+        let inner = cldl_checkpoint::load(&path, device)?;
+        if let Some(config) = &inner.config
+            && inner.epochs_done < config.epochs
+        {
+            let (done, epochs) = (inner.epochs_done, config.epochs);
+            tracing::warn!("`{name}` is unfinished: trained for {done} of {epochs} epochs");
+        }
+        Ok(Self { name, inner, origin })
     }
 
     pub(crate) fn model(&self) -> Model<'_> {
@@ -62,6 +69,51 @@ pub(crate) fn read_all(
             );
             Err(Usage(message).into())
         }
+    }
+}
+
+/// Which test images models are measured on.
+#[derive(clap::Args)]
+pub(crate) struct TestData {
+    #[command(flatten)]
+    dir: DataDir,
+    /// Dataset to measure on; another than the models were trained on takes --force [default: the one
+    /// they were trained on]
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Measure on a dataset that the models were not trained on
+    #[arg(long)]
+    force: bool,
+}
+
+impl TestData {
+    /// The test images for models that were trained on `trained`.
+    pub(crate) fn images(&self, trained: &DatasetSpec) -> Result<Dataset> {
+        let mut dirs = self.dir.dirs();
+        let spec = match &self.dataset {
+            None => trained.clone(),
+            Some(name) => dirs.dataset(name)?,
+        };
+        let differs = |spec: &DatasetSpec| {
+            (spec.image_shape(), spec.n_classes()) != (trained.image_shape(), trained.n_classes())
+        };
+        if differs(&spec) {
+            let ([c, h, w], [oc, oh, ow]) = (trained.image_shape(), spec.image_shape());
+            return Err(Usage(format!(
+                "the models are for {} classes of {c}x{h}x{w} images, `{spec}` has {} of {oc}x{oh}x{ow}",
+                trained.n_classes(),
+                spec.n_classes()
+            ))
+            .into());
+        }
+        if spec.name() != trained.name() && !self.force {
+            return Err(Usage(format!(
+                "the models were trained on `{trained}`, not on `{spec}`: their accuracy there means \
+                 little; --force measures it all the same"
+            ))
+            .into());
+        }
+        test_images(&spec, &dirs)
     }
 }
 

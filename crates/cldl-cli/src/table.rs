@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candle::Device;
+use cldl_core::sums::sha256;
 use cldl_data::DatasetName;
-use cldl_eval::table::{Request, Table, json, text, write_table};
+use cldl_eval::table::{Request, Sources, Table, json, text, write_table};
 use cldl_eval::{Answers, Examples, Store};
 use cldl_train::load_ensemble;
 
@@ -52,12 +53,18 @@ impl Args {
         let store = Store::new(&self.store);
         let answers = Answers::new(&request, &store, &examples).map_err(models::classify)?;
         let mut digests = Digests::default();
-        let table = Table::fill(&request, |question| {
+        let mut table = Table::fill(&request, |question| {
             let target = digests.of(question.run)?;
             let surrogates = question.surrogates.iter().map(|run| digests.of(run));
             let surrogates = surrogates.collect::<Result<Vec<_>>>()?;
             anyhow::Ok(answers.percent(&target, &surrogates, question.attack)?)
         })?;
+        let request = std::fs::read(&self.request)?;
+        table.computed_from = Some(Sources {
+            request: sha256(&request),
+            examples: examples.digest().to_owned(),
+            models: digests.0.into_iter().collect(),
+        });
         write_table(&table, &self.out)?;
         common::print(self.json, &json(&table)?, &text(&table))
     }

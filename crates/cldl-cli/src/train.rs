@@ -6,10 +6,13 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use candle::Device;
 use cldl_core::files;
+use cldl_core::memory::peak_bytes;
 use cldl_data::{DataDirs, Dataset, Split};
 use cldl_models::Ensemble;
 use cldl_report::{Probe, write_events};
-use cldl_train::{Observer, Progress, Run, RunState, TrainConfig, TrainOptions};
+use cldl_train::{
+    Interval, Observer, Position, Progress, Run, RunState, TrainConfig, TrainOptions,
+};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
@@ -22,8 +25,8 @@ use crate::train_flags::Flags;
 /// Train an ensemble, or go on with a training that was interrupted.
 ///
 /// The run directory holds `config.toml`, `metrics.jsonl` (a line per epoch), `checkpoint/`, and `done`
-/// at the end. The same command goes on where a run stopped; a finished run is left as it is. Equal
-/// settings give equal bytes.
+/// at the end. The same command goes on where a run stopped, were it in the middle of an epoch; a finished
+/// run is left as it is. Equal settings give equal bytes. Ctrl-C ends at the next step and saves.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -40,13 +43,17 @@ pub(crate) struct Args {
     /// Folder of run directories
     #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Where")]
     runs: PathBuf,
+    /// How often to save inside an epoch: `30s`, `5m`, `1h`, `100steps`; results do not depend on it
+    /// [default: 5m, and after each epoch]
+    #[arg(long, value_name = "TIME", help_heading = "Where")]
+    checkpoint_every: Option<Interval>,
     /// Insist that there is an interrupted run to go on with
     #[arg(long, help_heading = "Where")]
     resume: bool,
     /// Write event files for TensorBoard too, into the run's folder `tensorboard/`
     #[arg(long, help_heading = "Where")]
     tensorboard: bool,
-    /// Say what would be done and how long it would take, and do nothing
+    /// Say what would be done, how long it would take and how much memory, and do nothing
     #[arg(long)]
     dry_run: bool,
     /// With --dry-run: say only how far it is, at once
@@ -92,7 +99,8 @@ impl Args {
         let init = loaded.as_ref().map(|loaded| &loaded.inner);
         let config = options.config(&data, init)?;
         let dir = self.out.clone().unwrap_or_else(|| self.runs.join(config.run_name()));
-        let run = Run::at(dir);
+        let checkpoint_every = self.checkpoint_every.unwrap_or_default();
+        let run = Run { checkpoint_every, ..Run::at(dir) };
         let state = run.state(&config)?;
         if self.resume && state == RunState::New {
             let message = format!("--resume: `{}` holds no run to go on with", run.dir.display());
@@ -139,13 +147,8 @@ impl Args {
         state: RunState,
         device: &Device,
     ) -> Result<()> {
-        let epochs_done = match state {
-            RunState::New => 0,
-            RunState::Partial(epochs) => epochs,
-            RunState::Done => config.epochs,
-        };
-        let steps = (config.epochs - epochs_done) * config.steps_per_epoch();
         let total_steps = config.epochs * config.steps_per_epoch();
+        let steps = total_steps - steps_done(config, state);
         let mut value = json!({
             "run": run.dir,
             "state": state_name(state),
@@ -161,11 +164,15 @@ impl Args {
         value["checkpoint_bytes"] = cost.checkpoint_bytes.into();
         value["expected_seconds"] = seconds.into();
         value["expected_attack_seconds"] = cost.attack_seconds.into();
+        value["expected_memory_bytes"] = cost.memory_bytes.into();
         let text = format!(
-            "{} in `{}`: {}, {steps} steps to go, about {seconds:.0} s",
+            "{} in `{}`: {}, {steps} steps to go, about {seconds:.0} s{}",
             config.method,
             run.dir.display(),
-            state_name(state)
+            state_name(state),
+            cost.memory_bytes.map_or_else(String::new, |bytes| {
+                format!(" and {} MB of memory", bytes.div_ceil(1_000_000))
+            })
         );
         common::print(self.json, &value, &text)
     }
@@ -184,6 +191,7 @@ impl Args {
             "epochs": config.epochs,
             "seconds": seconds,
             "trained_seconds": run.seconds(),
+            "peak_memory_bytes": peak_bytes(),
         });
         let text = if before == RunState::Done {
             format!("`{}` was trained before", run.dir.display())
@@ -199,6 +207,14 @@ fn state_name(state: RunState) -> &'static str {
         RunState::New => "new",
         RunState::Partial(_) => "partial",
         RunState::Done => "done",
+    }
+}
+
+fn steps_done(config: &TrainConfig, state: RunState) -> usize {
+    match state {
+        RunState::New => 0,
+        RunState::Partial(Position { epochs, step }) => epochs * config.steps_per_epoch() + step,
+        RunState::Done => config.epochs * config.steps_per_epoch(),
     }
 }
 
@@ -229,7 +245,10 @@ fn probe(config: &TrainConfig, dirs: &DataDirs, device: &Device) -> Result<Optio
 impl Bar {
     fn new(config: &TrainConfig, state: RunState) -> Self {
         let images = |epochs: usize| (epochs * config.data.examples) as u64;
-        let done = if let RunState::Partial(epochs) = state { images(epochs) } else { 0 };
+        let done = match state {
+            RunState::Partial(at) => images(at.epochs) + (at.step * config.batch_size) as u64,
+            _ => 0,
+        };
         let bar = progress::bar(images(config.epochs), done, "images");
         bar.set_prefix(config.method.to_string());
         Self { bar, epochs: config.epochs, probe: None, events: None }

@@ -4,6 +4,10 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+/// How the names of temporary files begin and end.
+const PREFIX: &str = ".cldl-";
+const SUFFIX: &str = ".tmp";
+
 /// Puts `bytes` at `path`: readers see the old content or the new one, never a part, even when the
 /// machine loses power. Folders on the way are made.
 ///
@@ -15,7 +19,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     std::fs::create_dir_all(&folder).map_err(named)?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".cldl-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     builder.permissions(public());
     let mut file = builder.tempfile_in(&folder).map_err(named)?;
@@ -36,9 +40,25 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     let folder = folder_of(path);
     std::fs::create_dir_all(&folder).map_err(named)?;
     // It is gone again at the end of the line.
-    tempfile::Builder::new().prefix(".cldl-").suffix(".tmp").tempfile_in(&folder).map_err(named)?;
+    tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(&folder).map_err(named)?;
     if path.is_dir() {
         return Err(named(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    Ok(())
+}
+
+/// Removes from `folder` what processes that were killed in [`write_atomically`] left there. Only for whoever
+/// knows that nobody is writing there now.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            std::fs::remove_file(&path)?;
+        }
     }
     Ok(())
 }
@@ -68,7 +88,7 @@ fn public() -> std::fs::Permissions {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_writable, write_atomically};
+    use super::{check_writable, remove_unfinished, write_atomically};
 
     #[test]
     fn replaces_a_file_and_leaves_no_temporary_one() {
@@ -78,6 +98,17 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_never_finished_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".cldl-a1b2c3.tmp", ".lock", "metrics.jsonl"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        remove_unfinished(folder.path()).unwrap();
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert!(left == 2 && folder.path().join(".lock").exists());
     }
 
     #[test]

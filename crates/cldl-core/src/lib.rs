@@ -6,6 +6,7 @@
 //! - [`Layers`]: the ops that a [`Network`] is written in, once for every kind of value.
 //! - [`Classifier`]: what an attack attacks.
 //! - [`Params`]: named parameters and buffers, in a fixed order.
+//! - [`files`], [`sums`], [`lock::Lock`]: files that appear whole, checksums of them, one writer at a time.
 //! - [`Stream`]: named streams of random numbers.
 //! - [`DeviceChoice`]: `auto`, `cpu`, `cuda` or `metal`, at run time.
 
@@ -19,9 +20,12 @@ pub mod gradcheck;
 #[doc(hidden)]
 pub mod kernels;
 mod layers;
+pub mod lock;
+pub mod memory;
 mod ops;
 mod params;
 mod stream;
+pub mod sums;
 mod tape;
 mod value;
 

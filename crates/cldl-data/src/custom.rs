@@ -12,7 +12,7 @@
 //! test = ["test-images", "test-labels"]
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -64,8 +64,17 @@ impl CustomFolder {
             path: path.clone(),
             reason,
         })?;
+        Self::parse(folder, &text)
+    }
+
+    /// The folder with `text` for a description.
+    ///
+    /// # Errors
+    /// If the description makes no sense.
+    pub(crate) fn parse(folder: &Path, text: &str) -> Result<Self, DataError> {
+        let path = folder.join(DESCRIPTION);
         let wrong = |what: String| DataError::Custom { path: path.clone(), what };
-        let description: Description = toml::from_str(&text).map_err(|e| {
+        let description: Description = toml::from_str(text).map_err(|e| {
             let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             wrong(format!("line {line}: {}", e.message().replace('\n', " ")))
         })?;
@@ -107,6 +116,15 @@ impl CustomFolder {
         }
         if self.description.std.iter().flatten().any(|std| *std <= 0.0) {
             return Err("a std is not above 0".to_owned());
+        }
+        let inside = |name: &str| {
+            !name.is_empty()
+                && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+        };
+        let named =
+            [&self.description.train, &self.description.test].into_iter().flatten().flatten();
+        if let Some(name) = named.into_iter().find(|name| !inside(name)) {
+            return Err(format!("the file `{name}` is not in the folder"));
         }
         let files = Split::ALL.map(|split| self.files(split).len());
         match format {

@@ -46,6 +46,9 @@ mod info;
 mod part;
 mod verify;
 
+#[doc(hidden)]
+pub mod untrusted;
+
 pub use augment::{Augmentation, EpochAugmentation, Noise};
 pub use batches::{Batches, batches, epoch_order};
 pub use canonical::install;

@@ -28,13 +28,16 @@ pub(crate) fn unpack(path: &Path, length: usize) -> io::Result<Result<Vec<u8>, S
 /// # Errors
 /// As [`unpack`], or the header is not what `shape` asks for.
 pub(crate) fn unpack_idx(path: &Path, shape: &[usize]) -> io::Result<Result<Vec<u8>, String>> {
-    unpack_by(path, |reader| {
-        let mut header = vec![0; idx::header_length(1 + shape.len())];
-        reader.read_exact(&mut header).map_err(|_| "the file ends within its header".to_owned())?;
-        let examples = idx::examples(&header, shape)?;
-        let length = shape.iter().try_fold(examples, |n, side| n.checked_mul(*side));
-        exactly(reader, length.ok_or("the header promises more than any file holds")?)
-    })
+    unpack_by(path, |reader| idx_elements(reader, shape))
+}
+
+/// The elements of the IDX file in `reader`: see [`unpack_idx`].
+pub(crate) fn idx_elements(reader: &mut dyn Read, shape: &[usize]) -> Result<Vec<u8>, String> {
+    let mut header = vec![0; idx::header_length(1 + shape.len())];
+    reader.read_exact(&mut header).map_err(|_| "the file ends within its header".to_owned())?;
+    let examples = idx::examples(&header, shape)?;
+    let length = shape.iter().try_fold(examples, |n, side| n.checked_mul(*side));
+    exactly(reader, length.ok_or("the header promises more than any file holds")?)
 }
 
 /// The content of the file at `path`, of any length up to [`MOST`].
@@ -57,7 +60,14 @@ fn unpack_by(
     path: &Path,
     read: impl FnOnce(&mut dyn Read) -> Result<Vec<u8>, String>,
 ) -> io::Result<Result<Vec<u8>, String>> {
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    unpack_from(BufReader::with_capacity(1 << 16, File::open(path)?), read)
+}
+
+/// What `read` makes of the unpacked content of `file`; all of it must be read.
+pub(crate) fn unpack_from(
+    mut file: impl BufRead,
+    read: impl FnOnce(&mut dyn Read) -> Result<Vec<u8>, String>,
+) -> io::Result<Result<Vec<u8>, String>> {
     let content = match file.fill_buf()? {
         [0x1f, 0x8b, ..] => {
             let mut packed = GzDecoder::new(file);

@@ -9,30 +9,23 @@ use crate::{EvalError, Examples, Key, Protocol, Score, Sets, Store, robust_accur
 #[derive(Debug, Clone)]
 pub struct Answers<'a> {
     store: &'a Store,
-    examples: &'a Examples<'a>,
+    examples: &'a str,
+    count: usize,
     protocol: Protocol,
     sets: Sets,
 }
 
 impl<'a> Answers<'a> {
-    /// Answers to the questions of `request`, about `examples`. Its losses count, whatever the protocol
-    /// would take.
+    /// Answers to the questions of `request` about the examples with the digest `examples`. Its losses
+    /// count, whatever the protocol would take.
     ///
     /// # Errors
-    /// If the protocol, an attack or a loss is unknown, eps is outside [0, 1], or the request asks for
-    /// another number of examples.
-    pub fn new(
+    /// If the protocol, an attack or a loss is unknown, or eps is outside [0, 1].
+    pub fn about(
         request: &Request,
         store: &'a Store,
-        examples: &'a Examples<'a>,
+        examples: &'a str,
     ) -> Result<Self, EvalError> {
-        if request.examples != examples.len() {
-            return Err(EvalError::Argument(format!(
-                "the request is about {} examples, not {}",
-                request.examples,
-                examples.len()
-            )));
-        }
         let protocol = request.protocol.parse().map_err(EvalError::Argument)?;
         let losses: Result<Vec<AttackLoss>, _> =
             request.losses.iter().map(|name| name.parse()).collect();
@@ -47,7 +40,26 @@ impl<'a> Answers<'a> {
                 sets.of(attack, *eps)?;
             }
         }
-        Ok(Self { store, examples, protocol, sets })
+        Ok(Self { store, examples, count: request.examples, protocol, sets })
+    }
+
+    /// As [`Self::about`], with the examples at hand.
+    ///
+    /// # Errors
+    /// As [`Self::about`], or if the request asks for another number of examples.
+    pub fn new(
+        request: &Request,
+        store: &'a Store,
+        examples: &'a Examples<'a>,
+    ) -> Result<Self, EvalError> {
+        if request.examples != examples.len() {
+            return Err(EvalError::Argument(format!(
+                "the request is about {} examples, not {}",
+                request.examples,
+                examples.len()
+            )));
+        }
+        Self::about(request, store, examples.digest())
     }
 
     /// Accuracy in percent of the model with digest `target`, clean or under an attack with one eps from
@@ -61,7 +73,7 @@ impl<'a> Answers<'a> {
         surrogates: &[String],
         attack: Option<(&str, f64)>,
     ) -> Result<Option<f64>, EvalError> {
-        let clean = Key::clean(target, self.examples.digest(), self.examples.len());
+        let clean = Key::clean(target, self.examples, self.count);
         let score = match attack {
             None => self.store.load_intact(&clean)?.map(|record| Score::of(&record.outcome)),
             Some((name, eps)) => {

@@ -41,6 +41,8 @@ pub use key::{AttackSpec, Key, Transfer};
 pub use outcome::Outcome;
 pub use protocol::{Aggregate, Denominator, Protocol, Score};
 pub use store::{Record, Store};
+#[doc(hidden)]
+pub use store::{key_of, parse as record_of};
 pub use summary::{Measured, whitebox_scores};
 pub use sweep::{Sets, robust_accuracy};
 pub use transfer::{NamedMember, TransferMatrix, agreed_examples, member_models};

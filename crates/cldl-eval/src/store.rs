@@ -1,7 +1,7 @@
 //! The per-example outcome store: one small safetensors file for each [`Key`].
 //!
-//! A file holds `right` (bool) and `margin` (f32), both `[N]`, and in its metadata the key and the
-//! attack's audit as JSON. Its path follows from the key's digest. Files appear whole or not at all.
+//! A file holds `right` (bool) and `margin` (f32), both `[N]`, and in its metadata the key, the attack's
+//! audit and the tensors' checksum as JSON. Its path follows from the key's digest. Files appear whole or not at all.
 //! Every accuracy of every protocol is a query over these files, so that a protocol costs nothing.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use cldl_attacks::Audit;
 use cldl_core::files::write_atomically;
+use cldl_core::sums::sha256;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -39,12 +40,20 @@ pub struct Record {
 struct Metadata {
     key: Key,
     audit: Option<Audit>,
+    /// SHA-256 of the margins' bytes and then the rights'; files of older versions have none.
+    #[serde(default)]
+    sha256: Option<String>,
 }
 
 impl Store {
     /// The store in folder `root`, which is made when something is saved.
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_path_buf() }
+    }
+
+    /// Whether something was ever saved here.
+    pub fn exists(&self) -> bool {
+        self.root.is_dir()
     }
 
     /// The file of `key`.
@@ -73,6 +82,47 @@ impl Store {
         }
     }
 
+    /// Checks every file of the store, from the files alone: that each is whole, and the one that its key
+    /// names. Returns the number of files that are, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub fn verify(&self) -> Result<(usize, Vec<String>), EvalError> {
+        let mut folders = vec![self.root.clone()];
+        let mut files = Vec::new();
+        while let Some(path) = folders.pop() {
+            let read = |reason| EvalError::Read { path: path.clone(), reason };
+            for entry in std::fs::read_dir(&path).map_err(read)? {
+                let path = entry.map_err(read)?.path();
+                match path.extension() {
+                    _ if path.is_dir() => folders.push(path),
+                    Some(extension) if extension == "safetensors" => files.push(path),
+                    // What a killed process left of a file that was being written.
+                    _ => {}
+                }
+            }
+        }
+        files.sort();
+        let (mut whole, mut problems) = (0, Vec::new());
+        for path in files {
+            match self.verify_file(&path) {
+                Ok(()) => whole += 1,
+                Err(what) => problems.push(format!("`{}`: {what}", path.display())),
+            }
+        }
+        Ok((whole, problems))
+    }
+
+    fn verify_file(&self, path: &Path) -> Result<(), String> {
+        let bytes = std::fs::read(path).map_err(|e| format!("can't be read: {e}"))?;
+        let key = key_of(&bytes)?;
+        parse(&bytes, &key)?;
+        match self.path(&key) {
+            Ok(expected) if expected == path => Ok(()),
+            _ => Err("it is not where its key belongs".to_owned()),
+        }
+    }
+
     /// Everything that is kept about the model with digest `target`, in the order of the files' names. Files
     /// that can't be understood are left out.
     ///
@@ -87,7 +137,7 @@ impl Store {
                 }
                 let bytes = std::fs::read(&path)
                     .map_err(|reason| EvalError::Read { path: path.clone(), reason })?;
-                let Ok(Metadata { key, .. }) = metadata(&bytes) else { continue };
+                let Ok(key) = key_of(&bytes) else { continue };
                 if key.target == target
                     && let Ok(record) = parse(&bytes, &key)
                 {
@@ -133,12 +183,17 @@ impl Store {
             ("margin", TensorView::new(Dtype::F32, vec![n], &margin).map_err(|e| invalid(&e))?),
             ("right", TensorView::new(Dtype::BOOL, vec![n], &right).map_err(|e| invalid(&e))?),
         ];
-        let metadata = Metadata { key: key.clone(), audit: record.audit };
+        let sha256 = Some(checksum(&margin, &right));
+        let metadata = Metadata { key: key.clone(), audit: record.audit, sha256 };
         let metadata = serde_json::to_string(&metadata).map_err(|e| invalid(&e))?;
         let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| invalid(&e))?;
         write_atomically(&self.path(key)?, &bytes).map_err(EvalError::Write)
     }
+}
+
+fn checksum(margin: &[u8], right: &[u8]) -> String {
+    sha256(&[margin, right].concat())
 }
 
 /// What is in `folder`, sorted; nothing if it is no folder.
@@ -153,19 +208,32 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
     Ok(paths)
 }
 
-/// The key in a file, and what is with it.
-fn metadata(bytes: &[u8]) -> Result<Metadata, String> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+fn metadata_of(bytes: &[u8]) -> Result<Metadata, String> {
+    let (_, header) =
+        SafeTensors::read_metadata(bytes).map_err(|e| format!("no safetensors file: {e}"))?;
     let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
     serde_json::from_str(metadata.ok_or("it has no key")?)
         .map_err(|e| format!("its key can't be read: {e}"))
 }
 
-/// The record in a file of `key`, or what is wrong with the file.
-fn parse(bytes: &[u8], key: &Key) -> Result<Record, String> {
+/// The key that the bytes of a file say they are the outcomes of.
+///
+/// # Errors
+/// What is wrong with the file.
+#[doc(hidden)]
+pub fn key_of(bytes: &[u8]) -> Result<Key, String> {
+    metadata_of(bytes).map(|metadata| metadata.key)
+}
+
+/// The record in the bytes of a file of `key`, or what is wrong with the file.
+///
+/// # Errors
+/// What is wrong with the file.
+#[doc(hidden)]
+pub fn parse(bytes: &[u8], key: &Key) -> Result<Record, String> {
     let tensors =
         SafeTensors::deserialize(bytes).map_err(|e| format!("no safetensors file: {e}"))?;
-    let metadata = metadata(bytes)?;
+    let metadata = metadata_of(bytes)?;
     if metadata.key != *key {
         return Err("it holds the outcomes of another key".to_owned());
     }
@@ -177,8 +245,11 @@ fn parse(bytes: &[u8], key: &Key) -> Result<Record, String> {
         }
         Ok(tensor)
     };
-    let right = tensor("right", Dtype::BOOL)?.data().iter().map(|byte| *byte != 0).collect();
-    let margin = tensor("margin", Dtype::F32)?;
+    let (right, margin) = (tensor("right", Dtype::BOOL)?, tensor("margin", Dtype::F32)?);
+    if metadata.sha256.is_some_and(|expected| checksum(margin.data(), right.data()) != expected) {
+        return Err("its outcomes do not have their checksum".to_owned());
+    }
+    let right = right.data().iter().map(|byte| *byte != 0).collect();
     let margin: Vec<f32> = margin
         .data()
         .chunks_exact(4)
@@ -235,6 +306,9 @@ mod tests {
         let mut cut: Vec<Vec<u8>> = (0..good.len()).map(|n| good[..n].to_vec()).collect();
         cut.push(b"not at all".to_vec());
         cut.push([&[0xff; 8][..], &good[8..]].concat());
+        let mut flipped = good.clone();
+        flipped[good.len() - 1] ^= 1;
+        cut.push(flipped);
         for bytes in cut {
             std::fs::write(&path, &bytes).unwrap();
             let error = store.load(&key).unwrap_err();
@@ -242,6 +316,19 @@ mod tests {
             assert!(!error.to_string().contains('\n'), "{error}");
             assert_eq!(store.load_intact(&key).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_store_is_checked_from_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let (key, record) = example();
+        store.save(&key, &record).unwrap();
+        assert_eq!(store.verify().unwrap(), (1, vec![]));
+        let path = store.path(&key).unwrap();
+        std::fs::rename(&path, path.with_file_name("other.safetensors")).unwrap();
+        let (whole, problems) = store.verify().unwrap();
+        assert!(whole == 0 && problems[0].contains("where its key belongs"), "{problems:?}");
     }
 
     #[test]

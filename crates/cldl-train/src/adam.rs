@@ -3,13 +3,15 @@
 //! `g ← ∇ + λθ`, `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`,
 //! `θ ← θ - lr · m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + ε)`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use candle::backprop::GradStore;
 use candle::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use crate::finite::is_finite;
 
 /// Hyper-parameters of Adam.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,15 @@ pub struct Adam {
     config: AdamConfig,
     steps: usize,
     slots: Vec<Slot>,
+}
+
+/// A parameter of which a step left something that is no number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overflow {
+    /// `gradient` or `weight`.
+    pub what: &'static str,
+    /// The parameter's name.
+    pub parameter: String,
 }
 
 #[derive(Debug)]
@@ -100,18 +111,23 @@ impl Adam {
     }
 
     /// One step with learning rate `lr`. A parameter without a gradient is left alone, as in PyTorch.
+    /// Returns the first parameter whose gradient (or its square) or new weight is not finite, if there
+    /// is one: then this optimizer and its parameters are of no further use.
     ///
     /// # Errors
     /// If a gradient's shape is not its parameter's.
-    pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
+    pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<Option<Overflow>> {
         self.steps += 1;
         let update = Update::new(&self.config, lr, self.steps);
+        let mut overflow = None;
         for slot in &mut self.slots {
             if let Some(gradient) = gradients.get(slot.param.as_tensor()) {
-                update.apply(&slot.param, &mut slot.moments, gradient)?;
+                let broken = update.apply(&slot.param, &mut slot.moments, gradient)?;
+                overflow =
+                    overflow.or(broken.map(|what| Overflow { what, parameter: slot.name.clone() }));
             }
         }
-        Ok(())
+        Ok(overflow)
     }
 
     /// Number of steps taken.
@@ -169,18 +185,27 @@ impl Update {
         }
     }
 
-    fn apply(&self, param: &Var, moments: &mut Moments, gradient: &Tensor) -> Result<()> {
+    /// Says which of gradient and weight came out as no number, if one did.
+    fn apply(
+        &self,
+        param: &Var,
+        moments: &mut Moments,
+        gradient: &Tensor,
+    ) -> Result<Option<&'static str>> {
         if param.dims() != gradient.dims() {
             bail!("gradient {:?} of a parameter {:?}", gradient.dims(), param.dims());
         }
         match moments {
             Moments::Flat(moments) => {
-                let moments = RefCell::new(&mut moments[..]);
-                param.inplace_op2(&gradient.contiguous()?, &Fused { update: self, moments })
+                let (moments, largest) = (RefCell::new(&mut moments[..]), Cell::default());
+                let fused = Fused { update: self, moments, largest };
+                param.inplace_op2(&gradient.contiguous()?, &fused)?;
+                let Largest { moment, weight } = fused.largest.get();
+                Ok(broken(moment < INFINITY, weight < INFINITY))
             }
             Moments::Tensor(moments) => {
                 *moments = self.apply_in_candle(param, moments, gradient)?;
-                Ok(())
+                Ok(broken(is_finite(moments)?, is_finite(param.as_tensor())?))
             }
         }
     }
@@ -198,7 +223,8 @@ impl Update {
     }
 
     /// One pass over a piece of a parameter, its moments and its gradient.
-    fn fused(&self, theta: &mut [f32], m: &mut [f32], v: &mut [f32], gradient: &[f32]) {
+    fn fused(&self, theta: &mut [f32], m: &mut [f32], v: &mut [f32], gradient: &[f32]) -> Largest {
+        let mut largest = Largest::default();
         let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
         let (rest1, rest2) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32);
         let (decay, eps) = (self.weight_decay as f32, self.eps as f32);
@@ -208,7 +234,35 @@ impl Update {
             *m = beta1 * *m + rest1 * g;
             *v = beta2 * *v + rest2 * g * g;
             *theta -= rate * *m / (v.sqrt() * root + eps);
+            largest.moment = largest.moment.max(v.abs().to_bits());
+            largest.weight = largest.weight.max(theta.abs().to_bits());
         }
+        largest
+    }
+}
+
+/// The bits of infinity: those of every finite number without its sign are less, those of NaN more. A
+/// maximum of integers costs nothing beside the update, where one of floats would not vectorize.
+const INFINITY: u32 = f32::INFINITY.to_bits();
+
+/// The largest second moment and weight, without sign, as bits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Largest {
+    moment: u32,
+    weight: u32,
+}
+
+impl Largest {
+    fn max(self, other: Self) -> Self {
+        Self { moment: self.moment.max(other.moment), weight: self.weight.max(other.weight) }
+    }
+}
+
+fn broken(moments_are_finite: bool, weights_are_finite: bool) -> Option<&'static str> {
+    match (moments_are_finite, weights_are_finite) {
+        (false, _) => Some("gradient"),
+        (true, false) => Some("weight"),
+        (true, true) => None,
     }
 }
 
@@ -219,6 +273,7 @@ const TASK: usize = 1 << 14;
 struct Fused<'a> {
     update: &'a Update,
     moments: RefCell<&'a mut [f32]>,
+    largest: Cell<Largest>,
 }
 
 impl InplaceOp2 for Fused<'_> {
@@ -239,12 +294,14 @@ impl InplaceOp2 for Fused<'_> {
         let CpuStorage::F32(param) = param else { bail!("Adam's one pass is in f32") };
         let mut moments = self.moments.borrow_mut();
         let (m, v) = moments.split_at_mut(end - start);
-        param[start..end]
+        let largest = param[start..end]
             .par_chunks_mut(TASK)
             .zip(m.par_chunks_mut(TASK))
             .zip(v.par_chunks_mut(TASK))
             .zip(gradient.par_chunks(TASK))
-            .for_each(|(((theta, m), v), g)| self.update.fused(theta, m, v, g));
+            .map(|(((theta, m), v), g)| self.update.fused(theta, m, v, g))
+            .reduce(Largest::default, Largest::max);
+        self.largest.set(largest);
         Ok(())
     }
 }
@@ -299,6 +356,24 @@ mod tests {
         second.restore(first.steps(), &first.moments().unwrap()).unwrap();
         descend(&mut second, &x, 3);
         assert_eq!(straight.to_vec1::<f32>().unwrap(), x.to_vec1::<f32>().unwrap());
+    }
+
+    #[test]
+    fn what_is_no_number_is_reported() {
+        for (bad, lr, what) in [
+            (f32::NAN, 0.1, "gradient"),
+            (f32::INFINITY, 0.1, "gradient"),
+            (1e30, 0.1, "gradient"),
+            (1.0, f64::INFINITY, "weight"),
+            (1.0, 0.1, ""),
+        ] {
+            let update = Update::new(&AdamConfig::default(), lr, 1);
+            let gradient = Tensor::new(&[0.3f32, bad, 2.0], &Device::Cpu).unwrap();
+            let (x, _) = problem();
+            let mut moments = Moments::new(&x).unwrap();
+            let found = update.apply(&x, &mut moments, &gradient).unwrap();
+            assert_eq!(found.unwrap_or_default(), what, "{bad} {lr}");
+        }
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! The config that a training's options resolve to: everything that its result depends on.
 
-use std::fmt::Write as _;
-
+use cldl_core::sums::sha256;
 use cldl_data::{Augmentation, DatasetSpec};
 use cldl_models::EnsembleConfig;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::schedule::StepSchedule;
 use crate::{AdamConfig, Adversarial, Method, Variant};
@@ -61,7 +59,7 @@ impl TrainConfig {
     pub fn digest(&self) -> String {
         // A struct of plain data always has a JSON form.
         let json = serde_json::to_string(self).unwrap_or_default();
-        hex(&Sha256::digest(json.as_bytes()))
+        sha256(json.as_bytes())
     }
 
     /// Name of a run's directory: `<method key>-<first 12 digits of the digest>`.
@@ -73,13 +71,4 @@ impl TrainConfig {
     pub fn steps_per_epoch(&self) -> usize {
         self.data.examples.div_ceil(self.batch_size)
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

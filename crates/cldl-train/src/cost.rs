@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle::{Device, Tensor, Var};
+use cldl_core::memory::peak_bytes;
 use cldl_core::{Classifier as _, input_gradient};
 use cldl_data::Dataset;
 
 use crate::fit::{epoch_batches, step_of};
-use crate::{TrainConfig, TrainError, Trainer};
+use crate::{Position, TrainConfig, TrainError, Trainer};
 
 /// Measured costs.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct Cost {
     pub step_seconds: f64,
     /// Seconds of one gradient step of an attack on the whole ensemble, per image.
     pub attack_seconds: f64,
+    /// The most memory that the training will hold, in bytes; none where the system does not tell.
+    pub memory_bytes: Option<u64>,
     /// Size of a checkpoint in bytes: parameters, Adam's two moments, running statistics.
     pub checkpoint_bytes: usize,
 }
@@ -36,7 +39,7 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
     let data = Arc::new(data.take(config.batch_size * (TIMED + 1)));
     let (mut training, mut attacking) = (Vec::new(), Vec::new());
     let begin = Instant::now();
-    for batch in epoch_batches(config, &data, 0, &*trainer.objective, device)? {
+    for batch in epoch_batches(config, &data, Position::default(), &*trainer.objective, device)? {
         let (batch, partner) = batch?;
         let start = Instant::now();
         trainer.step(&step_of(config, 0, &batch, partner.as_ref()), config.lr)?;
@@ -53,10 +56,15 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
     let values =
         |tensors: BTreeMap<String, Tensor>| tensors.values().map(Tensor::elem_count).sum::<usize>();
     let stored = values(trainer.ensemble.params.tensors()) + values(trainer.adam.moments()?);
+    let checkpoint_bytes = size_of::<f32>() * stored;
+    // The steps above had everything in memory but a checkpoint while it is written: its larger file, with
+    // the moments, and what that is made of.
+    let memory_bytes = peak_bytes().map(|peak| peak + 4 * checkpoint_bytes as u64 / 3);
     Ok(Cost {
         step_seconds: median(&training),
         attack_seconds: median(&attacking),
-        checkpoint_bytes: size_of::<f32>() * stored,
+        memory_bytes,
+        checkpoint_bytes,
     })
 }
 

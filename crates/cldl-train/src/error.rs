@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use cldl_core::lock::LockError;
+
+use crate::Position;
+
 /// Why a training or the loading of a checkpoint failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -18,32 +22,39 @@ pub enum TrainError {
     #[error(transparent)]
     Tensor(#[from] candle::Error),
     /// A file of a run directory is not what it must be.
-    #[error("`{path}` {problem}")]
+    #[error("`{}` {problem}", path.display())]
     Checkpoint {
         /// The file or directory.
         path: PathBuf,
         /// What is wrong with it, and what to do.
         problem: String,
     },
-    /// A loss that is not a number.
+    /// An image, a loss, a gradient or a weight that is not finite.
     #[error(
-        "{term} became {value} in epoch {epoch}, step {step}; the last good checkpoint is kept: try a smaller `--lr`"
+        "{what}: epoch {epoch}, step {step} of the training; the last good checkpoint is kept: try a \
+         smaller `--lr`"
     )]
     NotFinite {
-        /// Which term.
-        term: &'static str,
-        /// Its value.
-        value: f64,
+        /// What, and of which member.
+        what: String,
         /// Epoch, from 1.
         epoch: usize,
-        /// Step in the epoch, from 1.
+        /// Step since the training began, from 1.
         step: usize,
     },
+    /// Another process is at the same run.
+    #[error("`{}` is in use, {reason}: wait for it to end, or train into another `--out`", path.display())]
+    Busy {
+        /// The run directory.
+        path: PathBuf,
+        /// By whom.
+        reason: LockError,
+    },
     /// Stopped on request; the run directory holds what is needed to go on.
-    #[error("stopped in epoch {epoch}: run the same command again to go on from `{path}`")]
+    #[error("stopped {position}: run the same command again to go on from `{}`", path.display())]
     Stopped {
-        /// Epoch in which the run was stopped, from 1.
-        epoch: usize,
+        /// Where the run was stopped.
+        position: Position,
         /// The run directory.
         path: PathBuf,
     },

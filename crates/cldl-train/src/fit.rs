@@ -9,8 +9,10 @@ use cldl_data::{Batch, Dataset, batches, epoch_order};
 use cldl_models::Ensemble;
 use serde_json::{Map, Value, json};
 
+use crate::checkpoint::{self, Saved};
 use crate::{
-    LoadedEnsemble, Objective, Run, RunState, Step, TrainConfig, TrainError, Trainer, checkpoint,
+    Interval, LoadedEnsemble, Objective, Position, Run, RunState, Step, TrainConfig, TrainError,
+    Trainer,
 };
 
 /// Where a training stands after a step.
@@ -45,7 +47,7 @@ pub trait Observer {
     /// Called after each epoch with its line of the metrics.
     fn epoch(&mut self, _: &Value) {}
 
-    /// Asked before each step whether to stop; the last checkpoint stays.
+    /// Asked before each step whether to stop; what was done so far is saved.
     fn should_stop(&self) -> bool {
         false
     }
@@ -55,13 +57,13 @@ pub trait Observer {
 impl Observer for () {}
 
 /// Trains an ensemble as `config` says into `run`, from its last checkpoint if it has one, and writes
-/// a checkpoint after each epoch. A finished run is left as it is.
+/// a checkpoint after each epoch and as often inside as the run says. A finished run is left as it is.
 ///
 /// `data` is the whole training split, `init` the ensemble whose weights the config starts from.
 ///
 /// # Errors
-/// If the run directory belongs to another config or can't be written, if a loss is not finite, or if
-/// the observer stops the training.
+/// If the run directory belongs to another config, is another process's or can't be written, if a number
+/// is not finite, or if the observer stops the training.
 pub fn train(
     config: &TrainConfig,
     data: Dataset,
@@ -70,57 +72,69 @@ pub fn train(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
-    let state = run.state(config)?;
-    if state == RunState::Done {
+    if run.state(config)? == RunState::Done {
+        return Ok(());
+    }
+    let _lock = run.lock()?;
+    // Another process may have finished it between the look and the lock.
+    if run.state(config)? == RunState::Done {
         return Ok(());
     }
     run.begin(config)?;
     let mut trainer = Trainer::new(config, init, device)?;
-    let mut epochs_done = 0;
-    if let Some((epochs, place)) = checkpoint::latest(&run.checkpoints())? {
-        checkpoint::restore(&place, &trainer.ensemble, &mut trainer.adam, device)?;
-        epochs_done = epochs;
+    let mut saved = Saved::default();
+    if let Some((_, place)) = checkpoint::latest(&run.checkpoints())? {
+        saved = checkpoint::restore(&place, config, &trainer.ensemble, &mut trainer.adam, device)?;
+        // A killed process may have had no time to.
+        checkpoint::keep_only(&place)?;
     }
     let data = Arc::new(data.take(config.data.examples));
-    for epoch in epochs_done..config.epochs {
-        let mut record = trainer.epoch(config, &data, epoch, run, observer)?;
+    for epoch in saved.position.epochs..config.epochs {
+        let mut record = trainer.epoch(config, &data, &mut saved, run, observer)?;
         record.extend(observer.look(&trainer.ensemble)?);
         let record = Value::Object(record);
         run.record(epoch + 1, &record)?;
         observer.epoch(&record);
-        checkpoint::save(&run.checkpoints(), config, epoch + 1, &trainer.ensemble, &trainer.adam)?;
+        saved = Saved::at(Position { epochs: epoch + 1, step: 0 });
+        trainer.save(config, run, &saved)?;
     }
     run.finish()
 }
 
 impl Trainer {
-    /// One pass over the data; returns the epoch's line of the metrics.
+    /// The rest of one pass over the data, from where `now` is; returns the epoch's line of the metrics.
     fn epoch(
         &mut self,
         config: &TrainConfig,
         data: &Arc<Dataset>,
-        epoch: usize,
+        now: &mut Saved,
         run: &Run,
         observer: &mut dyn Observer,
     ) -> Result<Map<String, Value>, TrainError> {
-        let start = Instant::now();
+        let (epoch, begin) = (now.position.epochs, Instant::now());
+        let earlier = now.seconds;
+        let mut checkpoint = Due::new(run.checkpoint_every);
         let lr = config.schedule.lr(config.lr, epoch);
-        let batches = epoch_batches(config, data, epoch, &*self.objective, &self.device)?;
-        let mut means = Means::default();
-        for (step, batch) in (1..).zip(batches) {
+        for batch in epoch_batches(config, data, now.position, &*self.objective, &self.device)? {
             if observer.should_stop() {
-                return Err(TrainError::Stopped { epoch: epoch + 1, path: run.dir.clone() });
+                if !checkpoint.is_fresh() {
+                    self.save(config, run, now)?;
+                }
+                return Err(TrainError::Stopped { position: now.position, path: run.dir.clone() });
+            }
+            if checkpoint.is_due() {
+                self.save(config, run, now)?;
+                checkpoint = Due::new(run.checkpoint_every);
             }
             let (batch, partner) = batch?;
             let terms = self.step(&step_of(config, epoch, &batch, partner.as_ref()), lr)?;
-            let named = [&[("loss", terms.loss)], &terms.parts[..]].concat();
-            if let Some(&(term, value)) = named.iter().find(|(_, value)| !value.is_finite()) {
-                return Err(TrainError::NotFinite { term, value, epoch: epoch + 1, step });
-            }
-            means.add(&named, batch.len());
+            now.position.step += 1;
+            now.means.add(&[&[("loss", terms.loss)], &terms.parts[..]].concat(), batch.len());
+            now.seconds = earlier + begin.elapsed().as_secs_f64();
+            checkpoint.steps += 1;
             observer.step(&Progress {
                 epoch: epoch + 1,
-                step,
+                step: now.position.step,
                 images: batch.len(),
                 loss: terms.loss,
                 parts: &terms.parts,
@@ -129,23 +143,55 @@ impl Trainer {
         let mut record = Map::new();
         record.insert("epoch".into(), json!(epoch + 1));
         record.insert("lr".into(), json!(lr));
-        record.extend(means.finish());
-        record.insert("seconds".into(), json!(start.elapsed().as_secs_f64()));
+        record.extend(std::mem::take(&mut now.means).finish());
+        record.insert("seconds".into(), json!(earlier + begin.elapsed().as_secs_f64()));
         Ok(record)
+    }
+
+    fn save(&self, config: &TrainConfig, run: &Run, saved: &Saved) -> Result<(), TrainError> {
+        checkpoint::save(&run.checkpoints(), config, saved, &self.ensemble, &self.adam)
     }
 }
 
-/// The batches of an epoch, each with a second one beside it if `objective` wants that.
+/// When the next checkpoint is to be written.
+struct Due {
+    every: Interval,
+    since: Instant,
+    steps: usize,
+}
+
+impl Due {
+    fn new(every: Interval) -> Self {
+        Self { every, since: Instant::now(), steps: 0 }
+    }
+
+    /// Whether nothing was done since the last one.
+    fn is_fresh(&self) -> bool {
+        self.steps == 0
+    }
+
+    fn is_due(&self) -> bool {
+        !self.is_fresh()
+            && match self.every {
+                Interval::Steps(steps) => steps <= self.steps,
+                Interval::Time(time) => time <= self.since.elapsed(),
+            }
+    }
+}
+
+/// The batches of an epoch from `position` on, each with a second one beside it if `objective` wants that.
 pub(crate) fn epoch_batches(
     config: &TrainConfig,
     data: &Arc<Dataset>,
-    epoch: usize,
+    position: Position,
     objective: &dyn Objective,
     device: &Device,
 ) -> Result<impl Iterator<Item = Result<(Batch, Option<Batch>), TrainError>> + use<>, TrainError> {
+    let epoch = position.epochs as u64;
     let from = |seed: u64| {
-        let order = epoch_order(data.len(), seed, epoch as u64);
-        let augmentation = config.augmentation.at(seed, epoch as u64);
+        let mut order = epoch_order(data.len(), seed, epoch);
+        order.drain(..order.len().min(position.step.saturating_mul(config.batch_size)));
+        let augmentation = config.augmentation.at(seed, epoch);
         batches(data.clone(), order, config.batch_size, augmentation, device)
     };
     let wants_partner = objective.wants_partner();
@@ -179,29 +225,4 @@ fn partner_seed(seed: u64) -> u64 {
     let mut stream = Stream::new(seed, "partner", &[]);
     let mut half = || u64::from(stream.below(u32::MAX));
     half() << 32 | half()
-}
-
-/// Means of an epoch's terms over its images, in the order in which an objective names them.
-#[derive(Default)]
-struct Means {
-    sums: Vec<(&'static str, f64)>,
-    images: usize,
-}
-
-impl Means {
-    fn add(&mut self, terms: &[(&'static str, f64)], images: usize) {
-        self.images += images;
-        for &(name, value) in terms {
-            let weighted = value * images as f64;
-            match self.sums.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum += weighted,
-                None => self.sums.push((name, weighted)),
-            }
-        }
-    }
-
-    fn finish(self) -> impl Iterator<Item = (String, Value)> {
-        let images = self.images.max(1) as f64;
-        self.sums.into_iter().map(move |(name, sum)| (name.to_owned(), json!(sum / images)))
-    }
 }

@@ -22,22 +22,26 @@
 //! ```
 
 mod adam;
+mod agree;
 mod checkpoint;
 mod config;
 mod cost;
 mod defaults;
 mod error;
+mod finite;
 mod fit;
 mod method;
 mod objective;
 mod options;
+mod position;
 mod resolve;
 mod run;
 mod schedule;
 mod trainer;
+mod verify;
 
-pub use adam::{Adam, AdamConfig};
-pub use checkpoint::{LoadedEnsemble, load_ensemble};
+pub use adam::{Adam, AdamConfig, Overflow};
+pub use checkpoint::{LoadedEnsemble, check_finite, ensemble_of, load_ensemble};
 pub use config::{TrainConfig, TrainData};
 pub use cost::{Cost, measure};
 pub use error::TrainError;
@@ -47,7 +51,9 @@ pub use objective::{
     Adversarial, Distillation, InnerMaximization, Objective, Step, Terms, distill,
 };
 pub use options::TrainOptions;
+pub use position::{Interval, Position};
 pub use resolve::OptionsOn;
 pub use run::{Run, RunState};
 pub use schedule::StepSchedule;
 pub use trainer::Trainer;
+pub use verify::{Finding, verify_run};

@@ -4,7 +4,8 @@ use candle::Device;
 use cldl_core::Params;
 use cldl_models::Ensemble;
 
-use crate::{Adam, LoadedEnsemble, Objective, Step, Terms, TrainConfig, TrainError};
+use crate::finite::{broken_term, is_finite, owner};
+use crate::{Adam, LoadedEnsemble, Objective, Overflow, Step, Terms, TrainConfig, TrainError};
 
 /// An ensemble in training, one step at a time: what [`train`](crate::train) repeats.
 pub struct Trainer {
@@ -35,17 +36,28 @@ impl Trainer {
         Ok(Self { ensemble, adam, objective, device: device.clone() })
     }
 
-    /// One step of the config's objective and of Adam with learning rate `lr`. If the loss is not
-    /// finite, the weights stay as they are.
+    /// One step of the config's objective and of Adam with learning rate `lr`.
     ///
     /// # Errors
-    /// If the batch does not fit the ensemble.
+    /// If the batch does not fit the ensemble. [`TrainError::NotFinite`] if an image, a term of the loss,
+    /// a gradient or a weight is no number: then nothing of this trainer should be kept.
     pub fn step(&mut self, step: &Step<'_>, lr: f64) -> Result<Terms, TrainError> {
-        let terms = self.objective.terms(&self.ensemble, step)?;
-        if terms.loss.is_finite() {
-            self.adam.step(&terms.surrogate.backward()?, lr)?;
+        let number = self.adam.steps() + 1;
+        let not_finite =
+            |what: String| Err(TrainError::NotFinite { what, step: number, epoch: step.epoch + 1 });
+        if !is_finite(step.images)? {
+            return not_finite("a pixel of the batch is no number".to_owned());
         }
-        Ok(terms)
+        let terms = self.objective.terms(&self.ensemble, step)?;
+        if let Some(what) = broken_term(&terms, &self.ensemble, step)? {
+            return not_finite(what);
+        }
+        match self.adam.step(&terms.surrogate.backward()?, lr)? {
+            None => Ok(terms),
+            Some(Overflow { what, parameter }) => {
+                not_finite(format!("a {what} of {} is no number", owner(&parameter)))
+            }
+        }
     }
 }
 

@@ -69,7 +69,12 @@ impl Experiment {
     /// Reads table `number` from the folder of experiments.
     pub(crate) fn read(folder: &Path, number: u8) -> Result<Self> {
         let path = folder.join(format!("table{number}.toml"));
-        let experiment: Self = read_toml(&path)?;
+        Self::parse(&read(&path)?, &path, number)
+    }
+
+    /// Table `number` from the text of the file at `path`.
+    pub(crate) fn parse(text: &str, path: &Path, number: u8) -> Result<Self> {
+        let experiment: Self = parse_toml(text, path)?;
         experiment.validate(number).with_context(|| format!("`{}`", path.display()))?;
         Ok(experiment)
     }
@@ -118,9 +123,15 @@ fn known(what: &str, name: &str, names: &[&str]) -> Result<()> {
 
 /// Reads one TOML file; the error names the file and the line.
 pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("can't read `{}`", path.display()))?;
-    toml::from_str(&text).map_err(|error| {
+    parse_toml(&read(path)?, path)
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
+}
+
+fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         anyhow::anyhow!("`{}`, line {line}: {}", path.display(), error.message())
     })

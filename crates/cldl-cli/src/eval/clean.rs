@@ -34,7 +34,7 @@ impl Args {
     pub(crate) fn run(self) -> Result<()> {
         let device = self.basics.compute.start()?;
         let (runs, dataset) = models::read_all(&[&self.runs], &device)?;
-        let test = models::test_images(&dataset, &self.basics.data.dirs())?;
+        let test = self.basics.data.images(&dataset)?;
         let examples = match self.examples {
             None => Examples::all(&test).map_err(models::classify)?,
             asked => Part::Evaluation.examples(&test, asked)?,
@@ -57,15 +57,18 @@ impl Args {
         });
         let grid = Grid { head, rows: rows.collect() };
         // One run is one object; several are an array.
-        let values: Vec<Value> =
-            runs.iter().zip(&scores).map(|(run, score)| value(run, score, &test)).collect();
+        let values: Vec<Value> = runs
+            .iter()
+            .zip(&scores)
+            .map(|(run, score)| value(run, score, &examples, &test))
+            .collect();
         let value = if let [value] = values.as_slice() { value.clone() } else { json!(values) };
         let notes = "clean: percentage right, with its 95 % confidence interval";
         self.basics.output.print(&value, &grid, notes)
     }
 }
 
-fn value(run: &Loaded, score: &Score, test: &Dataset) -> Value {
+fn value(run: &Loaded, score: &Score, examples: &Examples<'_>, test: &Dataset) -> Value {
     json!({
         "clean": score.percent(),
         "examples": score.total,
@@ -74,6 +77,7 @@ fn value(run: &Loaded, score: &Score, test: &Dataset) -> Value {
         "run": run.name,
         "digest": run.inner.digest,
         "dataset": test.spec.name(),
+        "examples_digest": examples.digest(),
         "epochs": run.inner.epochs_done,
     })
 }

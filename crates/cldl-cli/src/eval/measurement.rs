@@ -31,7 +31,7 @@ impl Measurement<'_> {
         let device = basics.compute.start()?;
         let (loaded, dataset) = models::read_all(&[self.targets, self.surrogates], &device)?;
         let (targets, surrogates) = loaded.split_at(self.targets.len());
-        let test = models::test_images(&dataset, &basics.data.dirs())?;
+        let test = basics.data.images(&dataset)?;
         let examples = self.part.examples(&test, self.attack.examples)?;
         let store = Store::new(&self.attack.store);
         let bench = Bench { examples: &examples, store: &store, device, batch_size: BATCH_SIZE };

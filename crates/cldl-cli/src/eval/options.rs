@@ -7,8 +7,8 @@ use cldl_data::DatasetSpec;
 use cldl_eval::{Protocol, Sets};
 
 use super::measurement::Measurement;
-use crate::common::{Compute, DataDir};
-use crate::models::{self, Part};
+use crate::common::Compute;
+use crate::models::{self, Part, TestData};
 use crate::output::Output;
 
 /// What every evaluation takes: how it is shown, where the data are, where to compute.
@@ -17,7 +17,7 @@ pub(super) struct Basics {
     #[command(flatten)]
     pub(super) output: Output,
     #[command(flatten)]
-    pub(super) data: DataDir,
+    pub(super) data: TestData,
     #[command(flatten)]
     pub(super) compute: Compute,
 }

@@ -90,6 +90,7 @@ impl<'a> Report<'a> {
             "attack_seeds": self.sets.seeds.len(),
             "steps": self.sets.steps,
             "examples": self.examples(),
+            "examples_digest": self.targets.first().map(|(_, key)| &key.examples),
             "targets": targets,
             "sets": self.audits()?,
         }))

@@ -37,7 +37,7 @@ impl Args {
         let device = self.basics.compute.start()?;
         let run = Loaded::read(&self.run, &device)?;
         let dataset = run.dataset();
-        let test = models::test_images(&dataset, &self.basics.data.dirs())?;
+        let test = self.basics.data.images(&dataset)?;
         let attack = &self.attacker.attack;
         let members = &run.inner.ensemble.members;
         let named = member_models(&run.inner.digest, members);
@@ -66,6 +66,7 @@ impl Args {
             "run": run.name,
             "digest": run.inner.digest,
             "examples": examples.len(),
+            "examples_digest": examples.digest(),
             "losses": sets.losses,
             "restarts": self.attacker.restarts,
             "steps": sets.steps,

@@ -11,6 +11,18 @@ pub(super) fn arch() -> Arch {
     Arch::new()
 }
 
+/// The family of instruction sets that results may depend on: the vectors' length sets the order of sums.
+pub fn family() -> &'static str {
+    match Arch::new() {
+        Arch::Scalar => "portable",
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => "avx512",
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(_) => "avx2",
+        _ => std::env::consts::ARCH,
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

@@ -28,6 +28,7 @@ mod tile;
 mod unroll;
 
 pub use activation::{add_assign, leaky_relu, leaky_relu_backward};
+pub use arch::family;
 pub use conv::{
     ConvShape, InputGrad, WeightGrad, bias_grad, conv_backward, conv_forward, conv_forward_summed,
 };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entries::{self, Entries};
 use super::request::{Column, Request};
+use super::sources::Sources;
 
 /// A table: ours beside the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct Table {
     /// Standard deviation of clean accuracy over seeds, where there are several.
     #[serde(with = "entries", default, skip_serializing_if = "Vec::is_empty")]
     pub clean_std: Entries<f64>,
+    /// What it was computed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed_from: Option<Sources>,
 }
 
 /// One attack with one radius.
@@ -151,6 +155,7 @@ impl Table {
             attack_seeds: request.attack_seeds,
             steps: request.steps,
             clean_std,
+            computed_from: None,
         })
     }
 

@@ -13,6 +13,7 @@ mod latex;
 mod markdown;
 mod request;
 mod shape;
+mod sources;
 mod text;
 mod write;
 
@@ -28,5 +29,7 @@ pub use latex::latex;
 pub use markdown::markdown;
 pub use request::{Column, PaperRow, Request};
 pub use shape::{Check, Count, checks};
+pub use sources::{Sources, verify_table};
 pub use text::text;
+use write::forms;
 pub use write::write_table;

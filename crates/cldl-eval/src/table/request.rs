@@ -98,11 +98,18 @@ impl Request {
     pub fn read(path: &Path) -> Result<Self, EvalError> {
         let bytes = std::fs::read(path)
             .map_err(|reason| EvalError::Read { path: path.to_path_buf(), reason })?;
-        let bad = |why: String| {
+        Self::parse(&bytes).map_err(|why| {
             EvalError::Argument(format!("`{}` is no request for a table: {why}", path.display()))
-        };
-        let request: Self = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
-        request.validate().map_err(bad)?;
+        })
+    }
+
+    /// The request in the bytes of a file.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let request: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        request.validate()?;
         Ok(request)
     }
 

@@ -12,19 +12,23 @@ use crate::EvalError;
 /// # Errors
 /// If a file can't be written; the message names it.
 pub fn write_table(table: &Table, folder: &Path) -> Result<(), EvalError> {
+    for (name, text) in forms(table)? {
+        write_atomically(&folder.join(name), text.as_bytes()).map_err(EvalError::Write)?;
+    }
+    Ok(())
+}
+
+/// The four files by name.
+pub(super) fn forms(table: &Table) -> Result<Vec<(&'static str, String)>, EvalError> {
     let json = json(table)
         .and_then(|json| serde_json::to_string_pretty(&json))
         .map_err(|e| EvalError::Argument(format!("the table is no JSON: {e}")))?;
-    let files = [
+    Ok(vec![
         ("table.json", json + "\n"),
         ("table.md", markdown(table)),
         ("table.csv", csv(table)),
         ("table.tex", latex(table)),
-    ];
-    for (name, text) in files {
-        write_atomically(&folder.join(name), text.as_bytes()).map_err(EvalError::Write)?;
-    }
-    Ok(())
+    ])
 }
 
 #[cfg(test)]

@@ -1,0 +1,76 @@
+//! Numbers that are none, found before they spread: NaN and infinities.
+
+use candle::{DType, Result, Tensor};
+use cldl_core::Classifier as _;
+use cldl_models::Ensemble;
+
+use crate::{Step, Terms};
+
+/// Whether every number of `tensor` is one.
+pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // 0 · x is 0 for every number, and NaN for what is none.
+    let sum = (tensor.detach() * 0.0)?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?;
+    Ok(sum.to_bits() << 1 == 0)
+}
+
+/// The term that is no number, if there is one, and the member that it comes from if that can be told.
+pub(crate) fn broken_term(
+    terms: &Terms,
+    ensemble: &Ensemble,
+    step: &Step<'_>,
+) -> Result<Option<String>> {
+    // The parts first: they say more than the whole.
+    let named = terms.parts.iter().copied().chain([("loss", terms.loss)]);
+    let mut broken = named.filter(|(_, value)| !value.is_finite());
+    let Some((term, value)) = broken.next() else { return Ok(None) };
+    let whose = match guilty_member(ensemble, step.images)? {
+        Some(member) => format!(" (member {member}'s scores are no numbers)"),
+        None => String::new(),
+    };
+    Ok(Some(format!("the term `{term}` is {value}{whose}")))
+}
+
+/// The first member whose scores of `images` are not all numbers.
+fn guilty_member(ensemble: &Ensemble, images: &Tensor) -> Result<Option<usize>> {
+    for (i, member) in ensemble.members.iter().enumerate() {
+        if !is_finite(&member.logits(images)?)? {
+            return Ok(Some(i));
+        }
+    }
+    Ok(None)
+}
+
+/// "`model_1.conv1.weight` of member 1": a parameter with the member that it belongs to.
+pub(crate) fn owner(parameter: &str) -> String {
+    let member = parameter.strip_prefix("model_").and_then(|rest| rest.split('.').next());
+    match member {
+        Some(member) => format!("`{parameter}` of member {member}"),
+        None => format!("`{parameter}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle::{Device, Tensor};
+
+    use super::{is_finite, owner};
+
+    #[test]
+    fn one_number_that_is_none_is_found() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![-1.5f32; 1000];
+            let whole = Tensor::new(values.as_slice(), &Device::Cpu).unwrap();
+            assert!(is_finite(&whole).unwrap());
+            values[617] = bad;
+            let broken = Tensor::new(values.as_slice(), &Device::Cpu).unwrap();
+            assert!(!is_finite(&broken).unwrap(), "{bad}");
+        }
+        assert!(is_finite(&Tensor::new(&[f32::MAX, f32::MIN], &Device::Cpu).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_parameter_names_its_member() {
+        assert_eq!(owner("model_2.conv1.weight"), "`model_2.conv1.weight` of member 2");
+        assert_eq!(owner("lcm.fc.weight"), "`lcm.fc.weight`");
+    }
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask torture`: kills, faults, hostile input and fuzzers, and `docs/reliability.md` of what they
+//! found.
+
+mod fuzz;
+mod report;
+
+use crate::{child, interrupt, workspace};
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::process::Command;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask torture                    all of it: a quarter of an hour on two cores
+  cargo xtask torture --kills 500        more kills
+  cargo xtask torture --only fuzz        the fuzzers, then the report
+
+What was found is kept in target/torture/; docs/reliability.md is made of it. The
+same tests, with fewer kills and without fuzzers, are a part of `cargo xtask ci`.";
+
+/// Kill, starve and feed the binary with broken files, and report what it survives.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Kills in all, over trainings, evaluations and `reproduce`
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    kills: usize,
+    /// Executions of the fuzzers in all
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    executions: u64,
+    /// Only these parts; the report is always made
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Kills, faults, broken files, load, memory
+    Tests,
+    /// libFuzzer on every reader of files from elsewhere
+    Fuzz,
+    /// docs/reliability.md alone, from what was found before
+    Report,
+}
+
+/// Runs the chore.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    interrupt::watch()?;
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
+    if wanted(Part::Tests) {
+        tests(args.kills)?;
+    }
+    if wanted(Part::Fuzz) {
+        fuzz::run(args.executions)?;
+    }
+    let path = workspace::root().join("docs/reliability.md");
+    let text = report::markdown(&found())?;
+    std::fs::write(&path, text).with_context(|| format!("can't write `{}`", path.display()))?;
+    eprintln!("written to {}", path.display());
+    Ok(())
+}
+
+/// Where what was found is kept.
+fn found() -> PathBuf {
+    workspace::root().join("target/torture")
+}
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn tests(kills: usize) -> Result<()> {
+    // The tests run the binaries that lie beside them.
+    let mut build = Command::new(cargo());
+    build.args(["build", "--release", "--workspace", "--bins", "--locked"]);
+    ensure!(
+        child::run(build.current_dir(workspace::root()))?.status.success(),
+        "it does not build"
+    );
+    let mut command = Command::new(cargo());
+    command
+        .args(["test", "--release", "--workspace", "--test", "torture", "--locked"])
+        // One after the other: kills are timed.
+        .args(["--", "--test-threads", "1"])
+        .current_dir(workspace::root())
+        .env("CLDL_TORTURE", kills.to_string())
+        .env("CLDL_TORTURE_OUT", found());
+    ensure!(child::run(&mut command)?.status.success(), "something did not survive; see above");
+    Ok(())
+}
