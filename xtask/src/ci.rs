@@ -35,6 +35,8 @@ enum Check {
     Test,
     /// cargo doc, warnings are errors
     Doc,
+    /// cargo check of the binary without the feature `hub`
+    Lean,
     /// cargo check with the feature `cuda`, on stand-ins for its tools
     Cuda,
 }
@@ -65,6 +67,7 @@ impl Check {
                 &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]
             }
             Self::Test => &["test", "--release", "--workspace", "--locked"],
+            Self::Lean => &["check", "--package", "cldl-cli", "--no-default-features", "--locked"],
             Self::Doc => &["doc", "--workspace", "--no-deps", "--locked"],
         };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

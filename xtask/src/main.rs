@@ -1,5 +1,5 @@
-//! The project's chores. Runs the `cldl` binary and cargo, and links neither candle nor any crate of
-//! the workspace, so that it builds in seconds.
+//! The project's chores. Runs the `cldl` binary and cargo, and links no candle (of the workspace
+//! `cldl-grid` alone), so that it builds in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
 
 mod bench;
@@ -7,7 +7,9 @@ mod check_gpu;
 mod child;
 mod ci;
 mod interrupt;
+mod progress;
 mod reproduce;
+mod scale;
 mod tidy;
 mod torture;
 mod workspace;
@@ -34,12 +36,17 @@ struct Cli {
 enum Chore {
     /// Train, attack and print tables of the paper beside ours
     Reproduce(reproduce::Args),
+    /// How large a grid is, and how long it takes on how many workers
+    Plan(scale::Args),
     /// Run every check: format, tidy, clippy, tests, docs, the GPU features' types
     Ci(ci::Args),
     Bench(bench::Args),
     Torture(torture::Args),
     /// Type-check the features `cuda` and `metal` on a machine that has neither
     CheckGpu(check_gpu::Args),
+    /// Do one task of a grid; Slurm jobs call this
+    #[command(hide = true)]
+    Work(reproduce::work::Args),
 }
 
 /// A wrong request, as opposed to a failure: exit code 2.
@@ -57,10 +64,12 @@ impl std::error::Error for Usage {}
 fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Reproduce(args) => reproduce::run(&args),
+        Chore::Plan(args) => scale::run(&args),
         Chore::Ci(args) => ci::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Torture(args) => torture::run(&args),
         Chore::CheckGpu(args) => check_gpu::run(&args),
+        Chore::Work(args) => reproduce::work::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

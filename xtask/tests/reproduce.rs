@@ -2,43 +2,22 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
+#[path = "support/sandbox.rs"]
+mod sandbox;
+
+use sandbox::{Sandbox, text};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const FAKE: &str = include_str!("fake_cldl.sh");
-
-/// A root folder with the stand-in in it, and the experiments with scales of its own.
-fn root() -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let experiments = root.path().join("package/experiments");
-    fs::create_dir_all(&experiments).unwrap();
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::copy(package.join("experiments/table4.toml"), experiments.join("table4.toml")).unwrap();
-    fs::copy(package.join("tests/common.toml"), experiments.join("common.toml")).unwrap();
-    let fake = root.path().join("cldl");
-    fs::write(&fake, FAKE).unwrap();
-    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
-    root
+fn reproduce(root: &Sandbox, args: &[&str]) -> Output {
+    root.command(args).output().unwrap()
 }
 
-fn command(root: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.arg("reproduce").args(args).env("CARGO_MANIFEST_DIR", root.join("package"));
-    command.arg("--cldl").arg(root.join("cldl")).arg("--root").arg(root);
-    command
-}
-
-fn reproduce(root: &Path, args: &[&str]) -> Output {
-    command(root, args).output().unwrap()
-}
-
-/// The calls since the last time, one a line.
-fn calls(root: &Path) -> Vec<String> {
-    let path = root.join("calls");
+/// The calls of the stand-in since the last time, one a line.
+fn calls(root: &Sandbox) -> Vec<String> {
+    let path = root.path("calls");
     let calls = fs::read_to_string(&path).unwrap_or_default();
     fs::write(path, "").unwrap();
     calls.lines().map(str::to_owned).collect()
@@ -50,44 +29,43 @@ fn count(calls: &[String], start: &str) -> usize {
     calls.iter().filter(|call| call.starts_with(start) && call.contains("--dry-run") == dry).count()
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn request(root: &Path) -> serde_json::Value {
-    let text = fs::read_to_string(root.join("results/table4-smoke/request.json")).unwrap();
+fn request(root: &Sandbox) -> serde_json::Value {
+    let text = fs::read_to_string(root.path("results/table4-smoke/request.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 #[test]
 fn trains_attacks_and_writes_the_table_and_does_nothing_twice() {
-    let root = root();
-    let first = reproduce(root.path(), &["--table", "4"]);
+    let root = Sandbox::new();
+    let first = reproduce(&root, &["--table", "4"]);
     assert!(first.status.success(), "{}", text(&first.stderr));
     assert_eq!(text(&first.stdout), "the table\n");
-    let made = calls(root.path());
+    let made = calls(&root);
     // Two surrogates and seven columns.
-    assert_eq!(count(&made, "train --dry-run"), 9);
+    // How far each is; then what each takes, but the baseline costs what the surrogate of its size does.
+    assert_eq!(count(&made, "train --dry-run"), 9 + 8);
     assert_eq!(count(&made, "train"), 9);
-    assert_eq!(count(&made, "eval blackbox"), 4);
+    // Four attacks, four eps.
+    assert_eq!(count(&made, "eval blackbox"), 16);
 
     // `cldl_eval::table::Request` is tested on the same file.
-    let mut written = request(root.path());
+    let mut written = request(&root);
     written["wall_seconds"] = 1.5.into();
     let expected: serde_json::Value = serde_json::from_str(include_str!("request.json")).unwrap();
     assert_eq!(written, expected);
 
-    let second = reproduce(root.path(), &["--table", "4"]);
+    let second = reproduce(&root, &["--table", "4"]);
     assert!(second.status.success());
-    let made = calls(root.path());
+    let made = calls(&root);
     assert_eq!((count(&made, "train"), count(&made, "eval")), (0, 0));
+    assert_eq!(count(&made, "train --dry-run"), 9, "nothing is left to be measured");
 }
 
 #[test]
 fn calls_are_what_the_contract_says() {
-    let root = root();
-    assert!(reproduce(root.path(), &["--table", "4", "--only", "cldl-3-4-4"]).status.success());
-    let made = calls(root.path());
+    let root = Sandbox::new();
+    assert!(reproduce(&root, &["--table", "4", "--only", "cldl-3-4-4"]).status.success());
+    let made = calls(&root);
     let trained = made.iter().filter(|call| call.starts_with("train") && !call.contains("dry"));
     let trained: Vec<&String> = trained.collect();
     assert_eq!(trained.len(), 3);
@@ -101,7 +79,7 @@ fn calls_are_what_the_contract_says() {
     assert_eq!(
         attacked[0],
         "eval blackbox runs/cldl-3-4-4-m3-s0-e2 --surrogates runs/baseline-m3-s100-e2 \
-         runs/baseline-m5-s100-e2 --attacks bim --eps 0.1 0.15 0.2 0.25 --losses ce cw-official \
+         runs/baseline-m5-s100-e2 --attacks bim --eps 0.1 --losses ce cw-official \
          --attack-seeds 3 --steps 10 --examples 200 --store runs/outcomes --json"
     );
     let last = made.last().unwrap();
@@ -113,50 +91,50 @@ fn calls_are_what_the_contract_says() {
 
 #[test]
 fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
-    let root = root();
-    let output = reproduce(root.path(), &["--table", "4", "--dry-run", "--seeds", "2"]);
+    let root = Sandbox::new();
+    let output = reproduce(&root, &["--table", "4", "--dry-run", "--seeds", "2"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let plan = text(&output.stdout);
     assert!(plan.contains("train surrogate, 3 members, seed 100"), "{plan}");
     assert!(plan.contains("train cldl-3-4-4, seed 1"), "{plan}");
     assert!(plan.contains("attack pgd"), "{plan}");
     assert!(plan.contains("total"), "{plan}");
-    assert!(!root.path().join("results").exists() && !root.path().join("runs").exists());
+    assert!(!root.path("results").exists() && !root.path("runs").exists());
 }
 
 #[test]
 fn shared_weights_give_each_seed_its_own_surrogates() {
-    let root = root();
+    let root = Sandbox::new();
     let args = ["--table", "4", "--only", "cldl-3-2-1", "--seeds", "2", "--shared-init"];
-    let output = reproduce(root.path(), &args);
+    let output = reproduce(&root, &args);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let made = calls(root.path());
-    // Two sizes and two seeds of surrogates, two targets; four attacks on two groups.
-    assert_eq!((count(&made, "train"), count(&made, "eval")), (6, 8));
-    assert_eq!(request(root.path())["surrogates"][1][0], "runs/baseline-m3-s1-e2");
+    let made = calls(&root);
+    // Two sizes and two seeds of surrogates, two targets; sixteen attacks on two groups.
+    assert_eq!((count(&made, "train"), count(&made, "eval")), (6, 32));
+    assert_eq!(request(&root)["surrogates"][1][0], "runs/baseline-m3-s1-e2");
 }
 
 #[test]
 fn a_failed_training_leaves_the_table_so_far_and_says_so_in_one_line() {
-    let root = root();
-    fs::write(root.path().join("fail-trs"), "").unwrap();
-    let output = reproduce(root.path(), &["--table", "4"]);
+    let root = Sandbox::new();
+    fs::write(root.path("fail-trs"), "").unwrap();
+    let output = reproduce(&root, &["--table", "4"]);
     assert_eq!(output.status.code(), Some(1));
     let last = text(&output.stderr).lines().last().unwrap().to_owned();
-    assert!(last.starts_with("error: table 4: trs, seed 0: `cldl train`"), "{last}");
-    assert!(root.path().join("results/table4-smoke/table.json").exists());
-    calls(root.path());
+    assert!(last.starts_with("error: table 4: train trs, seed 0: `cldl train`"), "{last}");
+    assert!(root.path("results/table4-smoke/table.json").exists());
+    calls(&root);
 
-    fs::remove_file(root.path().join("fail-trs")).unwrap();
-    assert!(reproduce(root.path(), &["--table", "4"]).status.success());
-    assert_eq!(count(&calls(root.path()), "train"), 4, "five were done before the failure");
+    fs::remove_file(root.path("fail-trs")).unwrap();
+    assert!(reproduce(&root, &["--table", "4"]).status.success());
+    assert_eq!(count(&calls(&root), "train"), 4, "five were done before the failure");
 }
 
 #[test]
 fn ctrl_c_ends_with_one_line_that_says_how_to_go_on() {
-    let root = root();
-    fs::write(root.path().join("slow"), "").unwrap();
-    let mut command = command(root.path(), &["--table", "4"]);
+    let root = Sandbox::new();
+    fs::write(root.path("slow"), "").unwrap();
+    let mut command = root.command(&["--table", "4"]);
     let mut child = command.process_group(0).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -173,20 +151,20 @@ fn ctrl_c_ends_with_one_line_that_says_how_to_go_on() {
         rest,
         "error: interrupted; `cargo xtask reproduce --table 4 --scale smoke` goes on where it was\n"
     );
-    fs::remove_file(root.path().join("slow")).unwrap();
-    let output = reproduce(root.path(), &["--table", "4", "--dry-run"]);
+    fs::remove_file(root.path("slow")).unwrap();
+    let output = reproduce(&root, &["--table", "4", "--dry-run"]);
     assert!(text(&output.stdout).contains("run: goes on"));
 }
 
 #[test]
 fn wrong_requests_are_one_line_and_exit_code_2() {
-    let root = root();
-    let output = reproduce(root.path(), &["--table", "4", "--only", "cdll"]);
+    let root = Sandbox::new();
+    let output = reproduce(&root, &["--table", "4", "--only", "cdll"]);
     assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
     assert!(error.starts_with("error: no column `cdll`; there are adp, baseline, cldl-3-2-1"));
     assert_eq!(error.lines().count(), 1);
     for args in [&["--table", "8"][..], &["--table", "4", "--all"], &[]] {
-        assert_eq!(reproduce(root.path(), args).status.code(), Some(2));
+        assert_eq!(reproduce(&root, args).status.code(), Some(2));
     }
 }

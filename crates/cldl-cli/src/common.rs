@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use candle::Device;
@@ -75,10 +76,16 @@ pub(crate) fn start_logging(verbose: u8) {
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// A signal so soon after the first is the same one, which came by two ways: Slurm's to every process of a
+/// job, and our launcher's.
+const SAME: Duration = Duration::from_secs(1);
+
 /// From now on Ctrl-C (or SIGTERM) asks the command to end at its next step; a second one ends it.
 pub(crate) fn stop_on_interrupt() -> Result<()> {
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
+    let mut first: Option<Instant> = None;
+    ctrlc::set_handler(move || {
+        STOP.store(true, Ordering::Relaxed);
+        if SAME < first.get_or_insert_with(Instant::now).elapsed() {
             std::process::exit(1);
         }
     })

@@ -1,7 +1,11 @@
 //! `cldl data fetch | verify | info`
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
-use cldl_data::{DatasetName, FetchOptions, FileState, SplitInfo, fetch, fetch_dir, info, verify};
+use cldl_data::{
+    DatasetName, FetchOptions, Fetched, FileState, SplitInfo, fetch, fetch_dir, info, verify,
+};
 use comfy_table::{Table, presets};
 use serde_json::json;
 
@@ -17,7 +21,7 @@ pub(crate) enum Command {
     Info(Info),
 }
 
-/// Download datasets from their published mirrors.
+/// Download datasets from their published mirrors, or from the Hub.
 ///
 /// Files that are there already are checked and kept; an interrupted download goes on where it was;
 /// nothing is put in place before its checksum is right.
@@ -28,6 +32,18 @@ pub(crate) struct Fetch {
     /// Download from this base URL instead of the published mirrors (may be repeated)
     #[arg(long, value_name = "URL")]
     mirror: Vec<String>,
+    /// Where to download from: the published mirrors, or the datasets' repositories on the Hugging Face Hub, whose images are
+    /// turned back into the published files; checksums are the same
+    #[cfg(feature = "hub")]
+    #[arg(long, value_name = "SOURCE", default_value = "mirrors", conflicts_with = "mirror")]
+    from: From,
+}
+
+#[cfg(feature = "hub")]
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum From {
+    Mirrors,
+    Hub,
 }
 
 #[derive(clap::Args)]
@@ -92,7 +108,7 @@ impl Fetch {
                 bar.set_length(progress.total);
                 bar.set_position(progress.done);
             };
-            for file in fetch(name, &dir, &options, &mut show)? {
+            for file in self.files(name, &dir, &options, &mut show)? {
                 let what = if file.downloaded { "downloaded" } else { "was there" };
                 lines.push(format!("{what} {} ({} bytes)", file.path.display(), file.bytes));
                 rows.push(json!({
@@ -103,6 +119,23 @@ impl Fetch {
         }
         bar.finish_and_clear();
         common::print(self.which.json, &json!({ "files": rows }), &lines.join("\n"))
+    }
+}
+
+impl Fetch {
+    /// The files of a dataset, which are in place then.
+    fn files(
+        &self,
+        name: DatasetName,
+        dir: &Path,
+        options: &FetchOptions,
+        show: &mut dyn FnMut(cldl_data::Progress<'_>),
+    ) -> Result<Vec<Fetched>> {
+        #[cfg(feature = "hub")]
+        if self.from == From::Hub {
+            return crate::hub::dataset::fetch(name, dir);
+        }
+        Ok(fetch(name, dir, options, show)?)
     }
 }
 

@@ -22,7 +22,18 @@ pub(crate) struct Usage(pub(crate) String);
 fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Usage>()
+            || is_hub_usage(cause)
             || matches!(cause.downcast_ref(), Some(TrainError::Config(_)))
             || matches!(cause.downcast_ref(), Some(DataError::UnknownName { .. }))
     })
+}
+
+#[cfg(feature = "hub")]
+fn is_hub_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(cldl_hub::HubError::Argument(_)))
+}
+
+#[cfg(not(feature = "hub"))]
+fn is_hub_usage(_: &(dyn std::error::Error + 'static)) -> bool {
+    false
 }

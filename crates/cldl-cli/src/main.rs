@@ -7,10 +7,17 @@ mod bench;
 mod common;
 mod data;
 mod eval;
+mod export;
 mod failure;
+#[cfg(feature = "hub")]
+mod hub;
+mod import;
 mod models;
 mod output;
 mod progress;
+mod published;
+mod source;
+mod status;
 mod table;
 mod train;
 mod train_flags;
@@ -50,7 +57,14 @@ enum Command {
     /// Fill a table of the paper with what was measured
     Table(table::Args),
     Verify(verify::Args),
+    Status(status::Args),
     Bench(bench::Args),
+    Export(export::Args),
+    Import(import::Args),
+    /// Share checkpoints through the Hugging Face Hub
+    #[cfg(feature = "hub")]
+    #[command(subcommand)]
+    Hub(hub::Command),
     /// Get, check and describe the datasets
     #[command(subcommand)]
     Data(data::Command),
@@ -65,7 +79,12 @@ fn main() -> ExitCode {
         Command::Attack(args) => args.run(),
         Command::Table(args) => args.run(),
         Command::Verify(args) => args.run(),
+        Command::Status(args) => args.run(),
         Command::Bench(args) => args.run(),
+        Command::Export(args) => args.run(),
+        Command::Import(args) => args.run(),
+        #[cfg(feature = "hub")]
+        Command::Hub(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match result {

@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result};
 use candle::Device;
 use cldl_data::{DataDirs, Dataset, DatasetName, DatasetSpec, Split};
 use cldl_eval::{EvalError, Examples, Model, Progress};
-use cldl_train::{LoadedEnsemble, load_ensemble};
+use cldl_train::LoadedEnsemble;
 use indicatif::ProgressBar;
 
 use crate::common::{self, DataDir};
 use crate::failure::Usage;
 use crate::progress;
+use crate::source::{self, Source};
 
 /// Examples at a time; results do not depend on it.
 pub(crate) const BATCH_SIZE: usize = 200;
@@ -20,21 +21,25 @@ pub(crate) const BATCH_SIZE: usize = 200;
 /// Examples that are attacked if the user does not say how many.
 pub(crate) const USUAL_EXAMPLES: usize = 1000;
 
-/// A trained ensemble and the path it was asked for by.
+/// A trained ensemble, and the path or repository that it was asked for by.
 pub(crate) struct Loaded {
     pub(crate) name: String,
     pub(crate) inner: LoadedEnsemble,
+    /// What is kept of the repository that it came from, as JSON.
+    pub(crate) origin: Option<String>,
 }
 
 impl Loaded {
     pub(crate) fn read(path: &Path, device: &Device) -> Result<Self> {
-        let name = path.display().to_string();
-        let inner = load_ensemble(path, device)?;
-        let (done, epochs) = (inner.epochs_done, inner.config.epochs);
-        if done < epochs {
+        let Source { name, path, origin } = source::find(path)?;
+        let inner = cldl_checkpoint::load(&path, device)?;
+        if let Some(config) = &inner.config
+            && inner.epochs_done < config.epochs
+        {
+            let (done, epochs) = (inner.epochs_done, config.epochs);
             tracing::warn!("`{name}` is unfinished: trained for {done} of {epochs} epochs");
         }
-        Ok(Self { name, inner })
+        Ok(Self { name, inner, origin })
     }
 
     pub(crate) fn model(&self) -> Model<'_> {
@@ -42,7 +47,7 @@ impl Loaded {
     }
 
     pub(crate) fn dataset(&self) -> DatasetSpec {
-        self.inner.config.data.dataset.clone()
+        self.inner.dataset.clone()
     }
 }
 

@@ -5,16 +5,18 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use candle::Device;
+use cldl_core::files;
 use cldl_core::memory::peak_bytes;
 use cldl_data::{Dataset, Split};
 use cldl_train::{
-    Interval, Observer, Position, Progress, Run, RunState, TrainConfig, TrainOptions, load_ensemble,
+    Interval, Observer, Position, Progress, Run, RunState, TrainConfig, TrainOptions,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::common::{self, Compute, DataDir};
 use crate::failure::Usage;
+use crate::models::Loaded;
 use crate::progress;
 use crate::train_flags::Flags;
 
@@ -48,6 +50,9 @@ pub(crate) struct Args {
     /// Say what would be done, how long it would take and how much memory, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: say only how far it is, at once
+    #[arg(long, requires = "dry_run", hide = true)]
+    untimed: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -84,8 +89,9 @@ impl Args {
         // A wrong option should not wait for the data.
         options.method()?;
         let data = Dataset::load(&dataset, Split::Train, &dirs)?;
-        let init = options.init().map(|path| load_ensemble(path, &device)).transpose()?;
-        let config = options.config(&data, init.as_ref())?;
+        let loaded = options.init().map(|place| Loaded::read(place, &device)).transpose()?;
+        let init = loaded.as_ref().map(|loaded| &loaded.inner);
+        let config = options.config(&data, init)?;
         let dir = self.out.clone().unwrap_or_else(|| self.runs.join(config.run_name()));
         let checkpoint_every = self.checkpoint_every.unwrap_or_default();
         let run = Run { checkpoint_every, ..Run::at(dir) };
@@ -98,9 +104,12 @@ impl Args {
             return self.plan(&config, data, &run, state, &device);
         }
         common::stop_on_interrupt()?;
+        if let Some(origin) = loaded.as_ref().and_then(|loaded| loaded.origin.as_ref()) {
+            files::write_atomically(&run.dir.join("init.json"), origin.as_bytes())?;
+        }
         let start = Instant::now();
         let mut observer = Bar::new(&config, state);
-        cldl_train::train(&config, data, init.as_ref(), &run, &device, &mut observer)?;
+        cldl_train::train(&config, data, init, &run, &device, &mut observer)?;
         observer.bar.finish_and_clear();
         self.report(&config, &run, state, start.elapsed().as_secs_f64())
     }
@@ -130,17 +139,24 @@ impl Args {
         state: RunState,
         device: &Device,
     ) -> Result<()> {
-        let steps = config.epochs * config.steps_per_epoch() - steps_done(config, state);
-        let cost = cldl_train::measure(config, data, device)?;
-        let seconds = steps as f64 * cost.step_seconds;
-        let value = json!({
+        let total_steps = config.epochs * config.steps_per_epoch();
+        let steps = total_steps - steps_done(config, state);
+        let mut value = json!({
             "run": run.dir,
             "state": state_name(state),
             "steps": steps,
-            "expected_seconds": seconds,
-            "expected_attack_seconds": cost.attack_seconds,
-            "expected_memory_bytes": cost.memory_bytes,
+            "total_steps": total_steps,
         });
+        if self.untimed {
+            return common::print(self.json, &value, &format!("{steps} steps to go"));
+        }
+        let cost = cldl_train::measure(config, data, device)?;
+        let seconds = steps as f64 * cost.step_seconds;
+        value["step_seconds"] = cost.step_seconds.into();
+        value["checkpoint_bytes"] = cost.checkpoint_bytes.into();
+        value["expected_seconds"] = seconds.into();
+        value["expected_attack_seconds"] = cost.attack_seconds.into();
+        value["expected_memory_bytes"] = cost.memory_bytes.into();
         let text = format!(
             "{} in `{}`: {}, {steps} steps to go, about {seconds:.0} s{}",
             config.method,

@@ -26,7 +26,8 @@ pub(crate) struct Flags {
     /// The papers' equations (`paper`) or what CLDL's authors published (`official`) [default: paper]
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
     variant: Option<Variant>,
-    /// Start from the weights of another run [default: fresh weights]
+    /// Start from the weights of another run, a checkpoint or a repository of the Hub [default: fresh
+    /// weights]
     #[arg(long, value_name = "RUN", help_heading = "What to train")]
     init: Option<PathBuf>,
 

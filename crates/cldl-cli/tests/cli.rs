@@ -3,15 +3,22 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/checkpoints.rs"]
+mod checkpoints;
 #[path = "cli/custom.rs"]
 mod custom;
 #[path = "cli/determinism.rs"]
 mod determinism;
 #[path = "cli/evaluations.rs"]
 mod evaluations;
+#[cfg(feature = "hub")]
+#[path = "cli/hub/mod.rs"]
+mod hub;
 #[path = "cli/methods.rs"]
 mod methods;
 #[path = "cli/pipeline.rs"]
 mod pipeline;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/status.rs"]
+mod status;

@@ -12,8 +12,10 @@
 
 mod classifier;
 mod device;
+mod digest;
 mod dual;
 pub mod files;
+pub mod folders;
 pub mod gradcheck;
 #[doc(hidden)]
 pub mod kernels;
@@ -29,6 +31,7 @@ mod value;
 
 pub use classifier::{Classifier, input_gradient};
 pub use device::DeviceChoice;
+pub use digest::FileDigest;
 pub use dual::Dual;
 pub use layers::{Finish, Layers, Network, Norm};
 pub use ops::conv::Geometry;

@@ -123,6 +123,11 @@ impl<'a> ParamBuilder<'a> {
         Ok(var)
     }
 
+    /// The precision of what was taken so far; f32 if nothing was.
+    pub fn dtype(&self) -> DType {
+        self.params.trainable.values().next().map_or(DType::F32, |var| var.dtype())
+    }
+
     fn take(&mut self, name: &str, shape: &[usize], init: Init) -> Result<(String, Var)> {
         let name = format!("{}{name}", self.prefix);
         let var = Var::from_tensor(&self.source.tensor(&name, shape, init)?)?;

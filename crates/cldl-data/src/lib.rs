@@ -27,6 +27,7 @@ mod error;
 mod name;
 mod spec;
 
+mod canonical;
 mod cifar;
 mod custom;
 mod dirs;
@@ -50,6 +51,7 @@ pub mod untrusted;
 
 pub use augment::{Augmentation, EpochAugmentation, Noise};
 pub use batches::{Batches, batches, epoch_order};
+pub use canonical::install;
 pub use dataset::{Batch, Dataset};
 pub use dirs::{DataDirs, fetch_dir};
 pub use error::DataError;

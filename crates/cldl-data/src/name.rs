@@ -33,6 +33,15 @@ impl DatasetName {
         }
     }
 
+    /// Its repository on the Hugging Face Hub.
+    pub fn hub_id(self) -> &'static str {
+        match self {
+            Self::Mnist => "ylecun/mnist",
+            Self::FashionMnist => "zalando-datasets/fashion_mnist",
+            Self::Cifar10 => "uoft-cs/cifar10",
+        }
+    }
+
     /// Channels, height and width of an image.
     pub fn image_shape(self) -> [usize; 3] {
         match self {

@@ -23,6 +23,7 @@ mod transfer;
 
 mod answer;
 mod protocol;
+mod summary;
 mod sweep;
 
 pub mod table;
@@ -42,5 +43,6 @@ pub use protocol::{Aggregate, Denominator, Protocol, Score};
 pub use store::{Record, Store};
 #[doc(hidden)]
 pub use store::{key_of, parse as record_of};
+pub use summary::{Measured, whitebox_scores};
 pub use sweep::{Sets, robust_accuracy};
 pub use transfer::{TransferMatrix, agreed_examples};

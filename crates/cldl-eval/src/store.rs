@@ -123,6 +123,31 @@ impl Store {
         }
     }
 
+    /// Everything that is kept about the model with digest `target`, in the order of the files' names. Files
+    /// that can't be understood are left out.
+    ///
+    /// # Errors
+    /// If a folder or file can't be read.
+    pub fn about(&self, target: &str) -> Result<Vec<(Key, Record)>, EvalError> {
+        let mut found = Vec::new();
+        for folder in entries(&self.root)? {
+            for path in entries(&folder)? {
+                if path.extension().is_none_or(|extension| extension != "safetensors") {
+                    continue;
+                }
+                let bytes = std::fs::read(&path)
+                    .map_err(|reason| EvalError::Read { path: path.clone(), reason })?;
+                let Ok(key) = key_of(&bytes) else { continue };
+                if key.target == target
+                    && let Ok(record) = parse(&bytes, &key)
+                {
+                    found.push((key, record));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// As [`Self::load`], but a damaged file counts as none, with a warning in the log: it will be
     /// computed again and replaced.
     ///
@@ -169,6 +194,18 @@ impl Store {
 
 fn checksum(margin: &[u8], right: &[u8]) -> String {
     sha256(&[margin, right].concat())
+}
+
+/// What is in `folder`, sorted; nothing if it is no folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let read = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let paths: io::Result<Vec<PathBuf>> = read();
+    let mut paths = paths.map_err(|reason| EvalError::Read { path: folder.to_owned(), reason })?;
+    paths.sort();
+    Ok(paths)
 }
 
 fn metadata_of(bytes: &[u8]) -> Result<Metadata, String> {

@@ -2,7 +2,7 @@
 
 use candle::Device;
 use cldl_attacks::AttackKind;
-use cldl_data::Dataset;
+use cldl_data::{Dataset, holdout_split};
 use serde::Serialize;
 
 use crate::blackbox::{Observe, Progress};
@@ -79,7 +79,8 @@ pub fn agreed_examples<'a>(
     device: &Device,
     observe: &mut Observe<'_>,
 ) -> Result<Examples<'a>, EvalError> {
-    let candidates = Examples::evaluation(test, 9000)?;
+    let whole = holdout_split(test.len()).1.len();
+    let candidates = Examples::evaluation(test, whole)?;
     let label = "which images all members get right".to_owned();
     let mut progress = Progress { done: 0, total: n as u64, label };
     let mut agreed = Vec::new();

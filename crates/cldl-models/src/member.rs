@@ -1,6 +1,6 @@
 //! One network of an ensemble, with normalization as its first layer.
 
-use candle::{DType, Device, Result, Tensor, bail};
+use candle::{Device, Result, Tensor, bail};
 use cldl_core::{Classifier, Layers, ParamBuilder, Value};
 
 use crate::lenet5::LeNet5;
@@ -40,16 +40,16 @@ impl Member {
         }
         let scale: Vec<f64> = config.std.iter().map(|std| 1.0 / std).collect();
         let shift: Vec<f64> = config.mean.iter().zip(&scale).map(|(m, s)| -m * s).collect();
-        Ok(Self {
-            scale: Tensor::new(scale, &Device::Cpu)?.to_dtype(DType::F32)?.to_device(device)?,
-            shift: Tensor::new(shift, &Device::Cpu)?.to_dtype(DType::F32)?.to_device(device)?,
-            network: match config.arch {
-                Arch::LeNet5 => Network::LeNet5(LeNet5::new(p, config.n_classes)?),
-                Arch::ResNet20 => {
-                    Network::ResNet20(ResNet20::new(p, config.n_classes, config.leaky_slope)?)
-                }
-            },
-        })
+        let network = match config.arch {
+            Arch::LeNet5 => Network::LeNet5(LeNet5::new(p, config.n_classes)?),
+            Arch::ResNet20 => {
+                Network::ResNet20(ResNet20::new(p, config.n_classes, config.leaky_slope)?)
+            }
+        };
+        let constant = |values: Vec<f64>| {
+            Tensor::new(values, &Device::Cpu)?.to_dtype(p.dtype())?.to_device(device)
+        };
+        Ok(Self { scale: constant(scale)?, shift: constant(shift)?, network })
     }
 
     /// Representation and logits of `images` `[B, Ch, H, W]`, pixels in [0, 1].

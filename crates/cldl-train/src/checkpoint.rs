@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use candle::{Device, Tensor};
 use cldl_core::sums::{SUMS, sha256};
 use cldl_core::{Params, files, sums};
+use cldl_data::DatasetSpec;
 use cldl_models::Ensemble;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -74,8 +75,10 @@ impl Saved {
 pub struct LoadedEnsemble {
     /// The ensemble.
     pub ensemble: Ensemble,
-    /// How it was trained.
-    pub config: TrainConfig,
+    /// The images that it classifies.
+    pub dataset: DatasetSpec,
+    /// How it was trained; unknown for one that was imported.
+    pub config: Option<TrainConfig>,
     /// Epochs that it was trained for.
     pub epochs_done: usize,
     /// SHA-256 of the model file, in hexadecimal.
@@ -113,7 +116,8 @@ pub fn load_ensemble(path: &Path, device: &Device) -> Result<LoadedEnsemble, Tra
     }
     Ok(LoadedEnsemble {
         ensemble,
-        config: metadata.config,
+        dataset: metadata.config.data.dataset.clone(),
+        config: Some(metadata.config),
         epochs_done: metadata.epochs_done,
         digest,
         path: file,
@@ -142,12 +146,21 @@ fn parse_model(bytes: &[u8], device: &Device) -> Result<(Ensemble, ModelMetadata
     if let Some(name) = tensors.keys().next() {
         return Err(format!("has a tensor `{name}` that `{}` lacks", config.ensemble.arch));
     }
+    check_finite(&ensemble)?;
+    Ok((ensemble, metadata))
+}
+
+/// Checks that every number of an ensemble is one.
+///
+/// # Errors
+/// Which tensor has one that is not.
+pub fn check_finite(ensemble: &Ensemble) -> Result<(), String> {
     for (name, tensor) in ensemble.params.tensors() {
         if !is_finite(&tensor).map_err(|e| first_line(&e))? {
             return Err(format!("has a number in {} that is not finite", owner(&name)));
         }
     }
-    Ok((ensemble, metadata))
+    Ok(())
 }
 
 /// The model file at `path` and its bytes. A training that goes on meanwhile replaces its checkpoint: then
@@ -303,7 +316,8 @@ pub(crate) fn restore(
             .map_err(|what| TrainError::checkpoint(place, format!("is of no use: {what}")))?;
     }
     let loaded = load_ensemble(place, device)?;
-    if let Some((name, there, here)) = loaded.config.difference(config) {
+    let stored = loaded.config.as_ref();
+    if let Some((name, there, here)) = stored.and_then(|stored| stored.difference(config)) {
         let problem = format!("has `{name}` {there}, the training has {here}");
         return Err(TrainError::checkpoint(&loaded.path, problem));
     }

@@ -1,9 +1,10 @@
 //! What a training and an attack will cost on this machine, measured on a few real steps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle::{Device, Var};
+use candle::{Device, Tensor, Var};
 use cldl_core::memory::peak_bytes;
 use cldl_core::{Classifier as _, input_gradient};
 use cldl_data::Dataset;
@@ -20,6 +21,8 @@ pub struct Cost {
     pub attack_seconds: f64,
     /// The most memory that the training will hold, in bytes; none where the system does not tell.
     pub memory_bytes: Option<u64>,
+    /// Size of a checkpoint in bytes: parameters, Adam's two moments, running statistics.
+    pub checkpoint_bytes: usize,
 }
 
 /// Steps that are timed, after one that warms caches and threads up.
@@ -50,13 +53,18 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
             break;
         }
     }
-    // The steps above had everything in memory but a checkpoint: its file with the moments (two numbers a
-    // parameter) while it is written, and what it is made of.
-    let checkpoint = 2 * 2 * 4 * trainer.ensemble.params.n_parameters() as u64;
+    let values =
+        |tensors: BTreeMap<String, Tensor>| tensors.values().map(Tensor::elem_count).sum::<usize>();
+    let stored = values(trainer.ensemble.params.tensors()) + values(trainer.adam.moments()?);
+    let checkpoint_bytes = size_of::<f32>() * stored;
+    // The steps above had everything in memory but a checkpoint while it is written: its larger file, with
+    // the moments, and what that is made of.
+    let memory_bytes = peak_bytes().map(|peak| peak + 4 * checkpoint_bytes as u64 / 3);
     Ok(Cost {
         step_seconds: median(&training),
         attack_seconds: median(&attacking),
-        memory_bytes: peak_bytes().map(|peak| peak + checkpoint),
+        memory_bytes,
+        checkpoint_bytes,
     })
 }
 

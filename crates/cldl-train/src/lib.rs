@@ -23,7 +23,7 @@ mod trainer;
 mod verify;
 
 pub use adam::{Adam, AdamConfig, Overflow};
-pub use checkpoint::{LoadedEnsemble, ensemble_of, load_ensemble};
+pub use checkpoint::{LoadedEnsemble, check_finite, ensemble_of, load_ensemble};
 pub use config::{TrainConfig, TrainData};
 pub use cost::{Cost, measure};
 pub use error::TrainError;

@@ -2,8 +2,10 @@
 
 use super::common::{Protocol, Scale, Variant};
 use super::grid::Column;
+use super::slurm;
 use crate::Usage;
 use anyhow::Result;
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -12,6 +14,10 @@ Examples:
   cargo xtask reproduce --table 4 --scale quick        half an hour, to see the order of the methods
   cargo xtask reproduce --table 6 --only cldl --dry-run
   cargo xtask reproduce --all --scale paper --variant official --seeds 5
+  cargo xtask reproduce --table 1 --scale paper --launcher slurm --partition long
+
+On a cluster, --launcher slurm submits the same plan as job arrays and returns;
+`cldl status` shows how far it is, --cancel takes it back. See docs/cluster.md.
 
 A table is written to results/table<N>-<scale>/table.{json,md,csv,tex}; trained
 ensembles and the outcomes of attacks are kept in runs/ and reused: stop with
@@ -21,12 +27,46 @@ scales and the paper's numbers are in xtask/experiments/.";
 /// Arguments of `cargo xtask reproduce`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
+    #[command(flatten)]
+    pub(super) what: What,
+    /// Say what would be done and how long it takes, and stop
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Who runs it: this machine, or a cluster (and then this command submits and returns)
+    #[arg(long, value_enum, default_value_t = Launcher::Local)]
+    pub(super) launcher: Launcher,
+    /// Local launcher: tasks at a time, which share the cores
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(super) jobs: u16,
+    #[command(flatten)]
+    pub(super) slurm: slurm::Flags,
+    /// Slurm: take the grid's jobs out of the queue; tasks that run save their work
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) cancel: bool,
+}
+
+impl Args {
+    /// Refuses flags of the other launcher.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.launcher == Launcher::Local && (self.slurm.any() || self.cancel) {
+            return Err(Usage("these flags are for `--launcher slurm`".to_owned()).into());
+        }
+        if self.launcher == Launcher::Slurm && self.jobs != 1 {
+            let message = "--jobs is for `--launcher local`; Slurm has --max-parallel";
+            return Err(Usage(message.to_owned()).into());
+        }
+        Ok(())
+    }
+}
+
+/// Which tables, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct What {
     /// The paper's table, 1 to 7
     #[arg(long, required_unless_present = "all", conflicts_with = "all",
           value_parser = clap::value_parser!(u8).range(1..=7))]
-    pub(super) table: Option<u8>,
+    pub(crate) table: Option<u8>,
     /// All seven tables; what they share is trained once
     #[arg(long)]
     pub(super) all: bool,
@@ -55,15 +95,21 @@ pub(crate) struct Args {
     /// Where `mnist/`, `fashion-mnist/` and `cifar-10/` are
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Say what would be done and how long it takes, and stop
-    #[arg(long)]
-    pub(super) dry_run: bool,
-    /// Use this binary instead of building one
-    #[arg(long, value_name = "PATH", hide = true)]
+    /// Use this binary instead of building one, say one with the feature `cuda`
+    #[arg(long, value_name = "PATH")]
     pub(super) cldl: Option<PathBuf>,
     /// Make `runs/` and `results/` in this folder instead of the workspace
     #[arg(long, value_name = "DIR", hide = true)]
     pub(super) root: Option<PathBuf>,
+}
+
+/// Who runs the tasks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Launcher {
+    /// This machine, now
+    Local,
+    /// Slurm's arrays and dependencies
+    Slurm,
 }
 
 /// What the person chose.
@@ -80,16 +126,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(args: &Args) -> Result<Self> {
-        let data_dir = args.data_dir.as_deref().map(data_dir).transpose()?;
+    pub(crate) fn new(what: &What) -> Result<Self> {
+        let data_dir = what.data_dir.as_deref().map(data_dir).transpose()?;
         Ok(Self {
-            scale: args.scale,
-            variant: args.variant,
-            protocol: args.protocol,
-            seeds: usize::from(args.seeds),
-            only: args.only.clone(),
-            controls: args.controls,
-            shared_init: args.shared_init,
+            scale: what.scale,
+            variant: what.variant,
+            protocol: what.protocol,
+            seeds: usize::from(what.seeds),
+            only: what.only.clone(),
+            controls: what.controls,
+            shared_init: what.shared_init,
             data_dir,
         })
     }
@@ -105,7 +151,7 @@ impl Settings {
     }
 
     /// The command that makes one table with these settings.
-    pub(super) fn command(&self, table: u8) -> String {
+    pub(crate) fn command(&self, table: u8) -> String {
         let mut words =
             vec![format!("cargo xtask reproduce --table {table} --scale {}", self.scale)];
         if self.variant != Variant::Paper {

@@ -2,7 +2,7 @@
 
 use super::args::Settings;
 use super::common::Common;
-use super::plan::Plan;
+use super::plan::{Group, Plan};
 use serde_json::Value;
 
 /// One attack with those of its eps that the outcome store can't answer yet.
@@ -48,37 +48,36 @@ pub(crate) fn sets(attack: &str, common: &Common, settings: &Settings) -> usize 
     common.attack.losses(settings.protocol).len() * starts
 }
 
-/// Expected seconds: a gradient step on the surrogate for each step, set and image; and every target
-/// looks once at every set, which costs about a third of a gradient step.
-pub(crate) fn seconds(slice: &Slice, plan: &Plan, common: &Common, settings: &Settings) -> f64 {
+/// Expected seconds on one group: a gradient step on the surrogate for each step, set and image; and every
+/// target looks once at every set, which costs about a third of a gradient step.
+pub(crate) fn seconds(
+    slice: &Slice,
+    group: &Group,
+    plan: &Plan,
+    common: &Common,
+    settings: &Settings,
+) -> f64 {
     let steps = if slice.attack == "fgsm" { 1 } else { common.attack.steps };
-    let sets = (sets(&slice.attack, common, settings) * slice.eps.len()) as f64;
-    let images = sets * plan.size.examples as f64;
-    let mut surrogates: Vec<usize> = plan.surrogates.iter().flatten().copied().collect();
-    surrogates.sort_unstable();
-    surrogates.dedup();
-    let crafting = |&index: &usize| plan.trainings[index].attack_seconds * steps as f64;
-    let targets = plan.columns.iter().filter(|column| column.selected);
-    let answering = |index: usize| {
-        let pairs = plan.surrogates.iter().flatten().count() as f64 / settings.seeds as f64;
-        plan.trainings[index].attack_seconds / 3.0 * pairs
+    let sets = sets(&slice.attack, common, settings) * slice.eps.len();
+    let gradients = |indices: &[usize]| {
+        indices.iter().map(|&index| plan.trainings[index].cost.attack_seconds).sum::<f64>()
     };
-    let targets = targets.flat_map(|column| column.trainings.iter().copied());
-    images * (surrogates.iter().map(crafting).sum::<f64>() + targets.map(answering).sum::<f64>())
+    let crafting = gradients(&group.surrogates) * steps as f64;
+    let answering = gradients(&group.targets) / 3.0 * group.surrogates.len() as f64;
+    (sets * plan.size.examples) as f64 * (crafting + answering)
 }
 
-/// The arguments of `cldl eval blackbox` for one slice: these targets against these surrogates.
+/// The arguments of `cldl eval blackbox` for one slice of one group.
 pub(crate) fn eval_args(
     slice: &Slice,
-    targets: &[String],
-    surrogates: &[String],
+    group: &Group,
     plan: &Plan,
     common: &Common,
     settings: &Settings,
 ) -> Vec<String> {
-    let mut args = targets.to_vec();
+    let mut args = plan.run_names(&group.targets);
     args.push("--surrogates".to_owned());
-    args.extend_from_slice(surrogates);
+    args.extend(plan.run_names(&group.surrogates));
     args.extend(["--attacks".to_owned(), slice.attack.clone(), "--eps".to_owned()]);
     args.extend(slice.eps.iter().map(f64::to_string));
     args.push("--losses".to_owned());

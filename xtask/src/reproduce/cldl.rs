@@ -14,6 +14,8 @@ pub(crate) const STORE: &str = "runs/outcomes";
 pub(crate) struct Cldl {
     pub(crate) program: PathBuf,
     pub(crate) root: PathBuf,
+    /// Threads to compute with, if not as many as it likes.
+    pub(crate) threads: Option<usize>,
 }
 
 /// What `cldl train --dry-run --json` says.
@@ -21,10 +23,33 @@ pub(crate) struct Cldl {
 pub(crate) struct DryRun {
     pub(crate) run: String,
     pub(crate) state: RunState,
-    /// Time left.
-    pub(crate) expected_seconds: Option<f64>,
+    /// Steps to go.
+    pub(crate) steps: f64,
+    /// Steps of the whole training.
+    pub(crate) total_steps: f64,
+    /// One step of the training; none if nobody asked.
+    pub(crate) step_seconds: Option<f64>,
     /// One gradient step of the ensemble on one image.
     pub(crate) expected_attack_seconds: Option<f64>,
+    pub(crate) checkpoint_bytes: Option<u64>,
+    /// The most memory that the training will hold.
+    pub(crate) expected_memory_bytes: Option<u64>,
+}
+
+impl DryRun {
+    /// What is said of a training that nobody has begun, as far as its arguments tell.
+    pub(crate) fn imagined(args: &[String]) -> Self {
+        Self {
+            run: format!("runs/{}", args.join(" ")),
+            state: RunState::New,
+            steps: 0.0,
+            total_steps: 0.0,
+            step_seconds: None,
+            expected_attack_seconds: None,
+            checkpoint_bytes: None,
+            expected_memory_bytes: None,
+        }
+    }
 }
 
 /// How far a run is.
@@ -34,12 +59,6 @@ pub(crate) enum RunState {
     New,
     Partial,
     Done,
-}
-
-#[derive(Deserialize)]
-struct Trained {
-    run: String,
-    state: RunState,
 }
 
 impl Cldl {
@@ -56,36 +75,19 @@ impl Cldl {
         ensure!(ended.status.success(), "`cldl` does not build; cargo says why above");
         let program = ended.stdout.lines().rev().find_map(executable);
         let program = program.context("cargo built no binary `cldl`")?;
-        Ok(Self { program, root: root.to_path_buf() })
+        Ok(Self { program, root: root.to_path_buf(), threads: None })
     }
 
-    /// Asks how far a training is and how long the rest takes.
-    pub(crate) fn dry_run(&self, args: &[String]) -> Result<DryRun> {
+    /// Asks how far a training is; if `timed`, also what its steps take.
+    pub(crate) fn dry_run(&self, args: &[String], timed: bool) -> Result<DryRun> {
         let mut command = self.command("train", args);
         command.args(["--dry-run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if !timed {
+            command.arg("--untimed");
+        }
         let ended = child::run(&mut command)?;
         ensure!(ended.status.success(), "{}", error_line(&ended));
         parsed("train --dry-run", &ended.stdout)
-    }
-
-    /// Trains; what it says goes to our stderr. The run directory must be the one that the dry run named.
-    pub(crate) fn train(&self, args: &[String], run: &str) -> Result<()> {
-        let mut command = self.command("train", args);
-        let ended = child::run(command.arg("--json").stdout(Stdio::piped()))?;
-        ensure!(ended.status.success(), "`cldl train` of `{run}` failed ({})", ended.status);
-        let trained: Trained = parsed("train", &ended.stdout)?;
-        ensure!(trained.run == run, "`cldl train` wrote `{}`, not `{run}`", trained.run);
-        ensure!(trained.state == RunState::Done, "`cldl train` left `{run}` unfinished");
-        Ok(())
-    }
-
-    /// Attacks; what it says goes to our stderr.
-    pub(crate) fn eval_blackbox(&self, args: &[String]) -> Result<()> {
-        let mut command = self.command("eval", &["blackbox".to_owned()]);
-        command.args(args).args(["--store", STORE, "--json"]);
-        let ended = child::run(command.stdout(Stdio::piped()))?;
-        ensure!(ended.status.success(), "`cldl eval blackbox` failed ({})", ended.status);
-        Ok(())
     }
 
     /// Writes the table's files into `out` and returns what `table.json` says.
@@ -118,11 +120,22 @@ impl Cldl {
     fn command(&self, name: &str, args: &[String]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(name).args(args).current_dir(&self.root);
+        if let Some(threads) = self.threads {
+            command.env("RAYON_NUM_THREADS", threads.to_string());
+        }
         command
+    }
+
+    /// `cldl` with these arguments, the first of which names the command.
+    pub(crate) fn task(&self, args: &[String]) -> Command {
+        let (name, rest) =
+            args.split_first().map_or(("", args), |(name, rest)| (name.as_str(), rest));
+        self.command(name, rest)
     }
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(what: &str, stdout: &str) -> Result<T> {
+/// The JSON that `cldl what --json` printed.
+pub(crate) fn parsed<T: serde::de::DeserializeOwned>(what: &str, stdout: &str) -> Result<T> {
     serde_json::from_str(stdout)
         .with_context(|| format!("`cldl {what} --json` did not print the JSON expected"))
 }

@@ -5,10 +5,10 @@ use super::args::Settings;
 use super::common::Common;
 use super::grid;
 use super::plan::{Plan, PlannedColumn};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use cldl_grid::write_whole;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::io::Write as _;
 use std::path::Path;
 
 #[derive(Debug, Serialize)]
@@ -107,16 +107,7 @@ impl Request {
 
     /// Writes the request; a reader sees the old one or the new one, never a part.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let failed = || format!("can't write `{}`", path.display());
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(failed)?;
-        }
-        let temporary = path.with_extension("tmp");
-        let mut file = std::fs::File::create(&temporary).with_context(failed)?;
-        file.write_all((serde_json::to_string_pretty(self)? + "\n").as_bytes())
-            .with_context(failed)?;
-        file.sync_all().with_context(failed)?;
-        std::fs::rename(&temporary, path).with_context(failed)
+        Ok(write_whole(path, (serde_json::to_string_pretty(self)? + "\n").as_bytes())?)
     }
 }
 

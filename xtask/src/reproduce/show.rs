@@ -2,8 +2,9 @@
 
 use super::args::Settings;
 use super::attacks::{self, Slice};
+use super::cldl::RunState;
 use super::common::Common;
-use super::plan::{Plan, State, Training};
+use super::plan::{Plan, Training};
 
 /// The plan: what is run, what is reused, and how long each part is expected to take.
 pub(crate) fn plan(plan: &Plan, slices: &[Slice], common: &Common, settings: &Settings) -> String {
@@ -22,7 +23,9 @@ pub(crate) fn plan(plan: &Plan, slices: &[Slice], common: &Common, settings: &Se
             lines.push([what, "reused".to_owned(), String::new()]);
             continue;
         };
-        let seconds = attacks::seconds(missing, plan, common, settings);
+        let seconds = (plan.groups().iter())
+            .map(|group| attacks::seconds(missing, group, plan, common, settings))
+            .sum();
         total += seconds;
         let sets = attacks::sets(&attack.attack, common, settings) * missing.eps.len();
         let surrogates = common.surrogates.members.len();
@@ -65,11 +68,11 @@ fn header(plan: &Plan, settings: &Settings) -> String {
 }
 
 fn state(training: &Training, wanted: bool) -> (String, Option<f64>) {
-    match &training.state {
-        State::Done { run } => (format!("reused: {run}"), None),
-        State::ToDo { .. } if !wanted => ("not asked for".to_owned(), None),
-        State::ToDo { seconds, started: true, .. } => ("run: goes on".to_owned(), Some(*seconds)),
-        State::ToDo { seconds, .. } => ("run".to_owned(), Some(*seconds)),
+    match training.state {
+        RunState::Done => (format!("reused: {}", training.run), None),
+        _ if !wanted => ("not asked for".to_owned(), None),
+        RunState::Partial => ("run: goes on".to_owned(), Some(training.seconds())),
+        RunState::New => ("run".to_owned(), Some(training.seconds())),
     }
 }
 
@@ -78,7 +81,7 @@ fn expected(seconds: Option<f64>) -> String {
 }
 
 /// `45 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`.
-fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -89,12 +92,14 @@ fn duration(seconds: f64) -> String {
 }
 
 /// Columns as wide as they must be; the last one to the right.
-fn aligned(lines: &[[String; 3]]) -> String {
+pub(crate) fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths = [0, 1, 2].map(|column| width(column).unwrap_or(0));
-    let line = |[what, state, time]: &[String; 3]| {
-        format!("  {what:<0$}  {state:<1$}  {time:>2$}\n", widths[0], widths[1], widths[2])
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let cell = |(column, text): (usize, &String)| {
+        let width = widths[column];
+        if column + 1 < N { format!("  {text:<width$}") } else { format!("  {text:>width$}") }
     };
+    let line = |cells: &[String; N]| cells.iter().enumerate().map(cell).collect::<String>();
     lines.iter().map(|cells| line(cells).trim_end().to_owned() + "\n").collect()
 }
 

@@ -15,7 +15,8 @@ use crate::models::Part;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The targets: run directories, checkpoint directories or model files
+    /// The targets: run directories, checkpoints, model files, or repositories of the Hub
+    /// (OWNER/NAME[@REVISION])
     #[arg(value_name = "RUN", required = true)]
     targets: Vec<PathBuf>,
     #[command(flatten)]

@@ -15,7 +15,7 @@ use crate::output::{Grid, percent};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Run directories, checkpoint directories or model files
+    /// Run directories, checkpoints, model files, or repositories of the Hub (OWNER/NAME[@REVISION])
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
     /// Measure on the first N of the test images that tables report on [default: all test images]

@@ -19,7 +19,7 @@ use crate::output::{Grid, percent};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Run directory, checkpoint directory or model file
+    /// Run directory, checkpoint, model file, or a repository of the Hub (OWNER/NAME[@REVISION])
     #[arg(value_name = "RUN")]
     run: PathBuf,
     #[command(flatten)]

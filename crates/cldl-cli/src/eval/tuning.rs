@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::options::{Basics, BlackboxArgs};
 use super::report::Report;
-use crate::models::Part;
+use crate::models::{Loaded, Part};
 use crate::output::{Grid, percent};
 
 /// Compare hyper-parameters on the 1,000 test images that are kept for that.
@@ -42,8 +42,11 @@ struct Row {
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
         self.attacker.measurement(&self.runs, Part::Tuning).run(&self.basics, |report, runs| {
-            let methods: Vec<String> =
-                runs.iter().map(|run| run.inner.config.method.to_string()).collect();
+            let method = |run: &Loaded| {
+                let config = run.inner.config.as_ref();
+                config.map_or("unknown".to_owned(), |config| config.method.to_string())
+            };
+            let methods: Vec<String> = runs.iter().map(method).collect();
             let rows = rows(report, &methods)?;
             let mut value = report.value(&[])?;
             value["ranking"] = rows

@@ -17,7 +17,7 @@ use crate::models::Part;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Run directories, checkpoint directories or model files
+    /// Run directories, checkpoints, model files, or repositories of the Hub (OWNER/NAME[@REVISION])
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
     #[command(flatten)]

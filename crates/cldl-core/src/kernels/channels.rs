@@ -1,7 +1,7 @@
 //! Sums over, and maps with, the channels of contiguous NHWC: what normalization is made of.
 //!
 //! A row is one pixel's channels. Channels are taken 16 at a time, so that a block's sums stay in
-//! registers; a last, narrower block is padded with zeros.
+//! registers; the last ones one by one.
 
 use std::array::from_fn;
 
@@ -73,21 +73,29 @@ where
         let Self { ch, coefficients, inputs, terms } = self;
         let rows = inputs[0].len() / ch;
         let mut sums: [Vec<f64>; K] = from_fn(|_| vec![0.0; ch]);
-        for c in (0..ch).step_by(WIDTH) {
-            let n = WIDTH.min(ch - c);
-            let own: [[f32; WIDTH]; C] = from_fn(|k| load(&coefficients[k][c..], n));
-            let mut block = [[0.0; WIDTH]; K];
-            for row in 0..rows {
-                let x: [[f32; WIDTH]; I] = from_fn(|i| load(&inputs[i][row * ch + c..], n));
+        let whole = ch / WIDTH * WIDTH;
+        for c in (0..whole).step_by(WIDTH) {
+            let own: [[f32; WIDTH]; C] = from_fn(|k| block(coefficients[k], c));
+            let mut sum = [[0.0; WIDTH]; K];
+            for at in (c..rows * ch).step_by(ch) {
+                let x: [[f32; WIDTH]; I] = from_fn(|i| block(inputs[i], at));
                 for lane in 0..WIDTH {
                     let terms = terms(from_fn(|k| own[k][lane]), from_fn(|i| x[i][lane]));
                     for k in 0..K {
-                        block[k][lane] += terms[k];
+                        sum[k][lane] += terms[k];
                     }
                 }
             }
-            for (sum, block) in sums.iter_mut().zip(&block) {
-                sum[c..c + n].copy_from_slice(&block[..n]);
+            for (to, sum) in sums.iter_mut().zip(&sum) {
+                to[c..c + WIDTH].copy_from_slice(sum);
+            }
+        }
+        for c in whole..ch {
+            for at in (c..rows * ch).step_by(ch) {
+                let terms = terms(from_fn(|k| coefficients[k][c]), from_fn(|i| inputs[i][at]));
+                for k in 0..K {
+                    sums[k][c] += terms[k];
+                }
             }
         }
         sums
@@ -130,35 +138,31 @@ impl<const I: usize, const K: usize, F: Fn([f32; K], [f32; I]) -> f32 + Copy> Wi
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { ch, coefficients, inputs, out, map } = self;
-        for c in (0..ch).step_by(WIDTH) {
-            let n = WIDTH.min(ch - c);
-            let own: [[f32; WIDTH]; K] = from_fn(|k| load(&coefficients[k][c..], n));
-            for row in 0..out.len() / ch {
-                let at = row * ch + c;
-                let x: [[f32; WIDTH]; I] = from_fn(|i| load(&inputs[i][at..], n));
+        let whole = ch / WIDTH * WIDTH;
+        for c in (0..whole).step_by(WIDTH) {
+            let own: [[f32; WIDTH]; K] = from_fn(|k| block(coefficients[k], c));
+            for at in (c..out.len()).step_by(ch) {
+                let x: [[f32; WIDTH]; I] = from_fn(|i| block(inputs[i], at));
                 let mut y = [0.0; WIDTH];
                 for lane in 0..WIDTH {
                     y[lane] = map(from_fn(|k| own[k][lane]), from_fn(|i| x[i][lane]));
                 }
-                if n == WIDTH {
-                    out[at..at + WIDTH].copy_from_slice(&y);
-                } else {
-                    out[at..at + n].copy_from_slice(&y[..n]);
-                }
+                out[at..at + WIDTH].copy_from_slice(&y);
+            }
+        }
+        for c in whole..ch {
+            for at in (c..out.len()).step_by(ch) {
+                out[at] = map(from_fn(|k| coefficients[k][c]), from_fn(|i| inputs[i][at]));
             }
         }
     }
 }
 
-/// The first `n` numbers, padded with zeros.
+/// The [`WIDTH`] numbers from `at` on: of constant length, so that they stay in registers.
 #[inline(always)]
-fn load(from: &[f32], n: usize) -> [f32; WIDTH] {
+fn block(from: &[f32], at: usize) -> [f32; WIDTH] {
     let mut block = [0.0; WIDTH];
-    if n == WIDTH {
-        block.copy_from_slice(&from[..WIDTH]);
-    } else {
-        block[..n].copy_from_slice(&from[..n]);
-    }
+    block.copy_from_slice(&from[at..at + WIDTH]);
     block
 }
 

@@ -115,6 +115,5 @@ pub(crate) fn channel_affine(
     if takes_kernels(x) {
         return stretch(x, lanes, |x| x.channel_affine(scale, shift));
     }
-    let constant = |t: &Tensor| t.detach().to_dtype(x.dtype());
-    add_bias(&x.broadcast_mul(&constant(scale)?)?, Some(&constant(shift)?), lanes)
+    add_bias(&x.broadcast_mul(&scale.detach())?, Some(&shift.detach()), lanes)
 }
