@@ -6,6 +6,8 @@
 //! `docs/reliability.md` of it.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![allow(clippy::needless_pass_by_value, reason = "all ways to spoil a file have one signature")]
 
 mod binary;
 mod faults;

@@ -149,7 +149,7 @@ pub(crate) fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
             let name = path.strip_prefix(folder).unwrap().display().to_string();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.ends_with(".tmp") {
+            } else if path.extension().is_none_or(|extension| extension != "tmp") {
                 files.insert(name, std::fs::read(&path).unwrap());
             }
         }
