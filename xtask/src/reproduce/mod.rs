@@ -167,7 +167,7 @@ impl Launch<'_> {
         } else {
             eprint!("{shown}");
         }
-        let mut grid = tasks::grid(&plan, &missing, common, settings, &cldl.root)?;
+        let mut grid = tasks::grid(&plan, &missing, common, settings, &cldl.root, &files.folder)?;
         match self.args.launcher {
             Launcher::Local if dry_run => Ok(()),
             Launcher::Local => self.run(&files, &mut plan, &mut grid),

@@ -16,18 +16,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const TABLE_SECONDS: f64 = 10.0;
 const TABLE_MEMORY: u64 = 500 << 20;
 
-/// The grid of a table; what is in no `missing` slice and finished is noted as done.
+/// The grid of a table whose results are in `folder`; what is in no `missing` slice and finished is noted as done.
 pub(crate) fn grid(
     plan: &Plan,
     missing: &[Slice],
     common: &Common,
     settings: &Settings,
     root: &Path,
+    folder: &Path,
 ) -> Result<Grid> {
     let mut tasks = tasks(plan, missing, common, settings);
     for task in &mut tasks {
         task.earlier = attempt::last(&task.folder(root))?.map_or(0, |seen| seen.number);
     }
+    keep_estimates(&mut tasks, &root.join(folder));
     let planned = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     Ok(Grid {
         name: format!("table {}, {}", plan.table.table, settings.scale),
@@ -37,6 +39,16 @@ pub(crate) fn grid(
         workers: None,
         tasks,
     })
+}
+
+/// What was expected of a task that is done by now stays, for comparing it with what it took.
+fn keep_estimates(tasks: &mut [Task], folder: &Path) {
+    let Ok(earlier) = Grid::read(folder) else { return };
+    for task in tasks.iter_mut().filter(|task| task.done) {
+        if let Some(before) = earlier.task(&task.id) {
+            (task.seconds, task.memory) = (before.seconds, before.memory);
+        }
+    }
 }
 
 /// The tasks of a table of which nothing is there.
