@@ -184,6 +184,10 @@ fn evaluations() {
 
 #[test]
 fn reproduce() {
+    // A grid of its own takes minutes for each kill: `cargo xtask torture` does it.
+    if !record::thorough() {
+        return;
+    }
     let sandbox = Sandbox::new();
     let root = sandbox.path("root");
     let arguments = "reproduce --table 4 --scale smoke --only adp";

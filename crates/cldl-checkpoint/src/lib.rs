@@ -6,7 +6,7 @@
 //! | `model.safetensors` | every tensor under its name in the published PyTorch state_dict; float32 |
 //! | `README.md` | the model card: front matter for the Hugging Face Hub, and words for people |
 //!
-//! [`write`] makes one of a [`LoadedEnsemble`](cldl_train::LoadedEnsemble), [`load`] opens one, or what
+//! [`write()`] makes one of a [`LoadedEnsemble`](cldl_train::LoadedEnsemble), [`load`] opens one, or what
 //! `cldl train` left in a run directory. [`pytorch`] reads what PyTorch wrote, without running any of it.
 //! Equal trainings give equal bytes.
 

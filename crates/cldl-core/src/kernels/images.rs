@@ -24,7 +24,7 @@ pub enum Images<'a> {
     Gradient(Backward<'a>),
 }
 
-/// `finish(γ x̂ + β)`, and the same of tangents: see [`super::norm`].
+/// `finish(γ x̂ + β)`, and the same of tangents: see `norm.rs`.
 #[derive(Debug, Clone, Copy)]
 pub struct Normed<'a> {
     /// 1, or 2 for dual numbers.
