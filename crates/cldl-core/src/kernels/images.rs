@@ -12,6 +12,7 @@ use super::channels::{TaskMap, task_len};
 use super::norm::{NormGradient, NormStats};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// The numbers of a batch of images, `[B, H, W, Ch]`; those of dual numbers are values, then tangents.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +90,7 @@ impl Normed<'_> {
     ///
     /// # Panics
     /// If `y` is not as long as `x`.
+    #[instrument(name = "store_normed", level = "trace", skip_all)]
     pub fn store(self, y: &mut [f32]) {
         Images::Normed(self).store(self.stats.mean.len(), self.lanes, y);
     }
@@ -145,6 +147,7 @@ impl Backward<'_> {
     ///
     /// # Panics
     /// If `dx` is not as long as `x`.
+    #[instrument(name = "store_norm_gradient", level = "trace", skip_all)]
     pub fn store(self, dx: &mut [f32]) {
         Images::Gradient(self).store(self.stats.mean.len(), self.lanes, dx);
     }

@@ -3,6 +3,7 @@
 use crate::kernels::arch::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// Where the pixels of an image go: each window of two rows and two columns becomes one pixel.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +47,7 @@ impl Grid {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all)]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn max_pool2_forward(
     batch_values: usize,
@@ -83,6 +85,7 @@ pub fn max_pool2_forward(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all)]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn max_pool2_backward(
     batch_values: usize,

@@ -10,6 +10,7 @@ use crate::kernels::tile::{self, Tile, tiles};
 use crate::kernels::{Finish, Images, NormSums};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// Convolution of a batch with a weight:
 ///
@@ -24,6 +25,7 @@ use rayon::prelude::*;
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all, fields(%shape, macs = shape.macs()))]
 pub fn conv_forward(
     shape: &ConvShape,
     x: Images<'_>,
@@ -46,6 +48,7 @@ pub fn conv_forward(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all, fields(%shape, macs = shape.macs()))]
 pub fn conv_forward_summed(
     shape: &ConvShape,
     lanes: usize,

@@ -35,6 +35,14 @@ pub struct ConvShape {
     pub padding: usize,
 }
 
+impl std::fmt::Display for ConvShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { batch, in_h, in_w, in_ch, out_ch, kernel, stride, .. } = self;
+        write!(f, "{batch} of {in_h}x{in_w}, {in_ch} to {out_ch}, {kernel}x{kernel}")?;
+        if 1 < *stride { write!(f, ", stride {stride}") } else { Ok(()) }
+    }
+}
+
 impl ConvShape {
     /// Height of an output image.
     pub fn out_h(&self) -> usize {
