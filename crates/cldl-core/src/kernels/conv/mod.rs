@@ -5,13 +5,16 @@ mod forward;
 mod input_grad;
 #[cfg(test)]
 mod naive;
+mod outputs;
 mod padding;
+mod pooled;
 #[cfg(test)]
 mod tests;
 mod weight_grad;
 
 pub use backward::{InputGrad, WeightGrad, conv_backward};
 pub use forward::{conv_forward, conv_forward_summed};
+pub use pooled::conv_pool_forward;
 pub use weight_grad::bias_grad;
 
 /// Shapes of a 2-D convolution with a square kernel, the same stride and zero padding both ways.
