@@ -8,7 +8,6 @@ use crate::{child, interrupt, workspace};
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use std::path::PathBuf;
-use std::process::Command;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,24 +65,16 @@ fn found() -> PathBuf {
     workspace::root().join("target/torture")
 }
 
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
 fn tests(kills: usize) -> Result<()> {
     // The tests run the binaries that lie beside them.
-    let mut build = Command::new(cargo());
+    let mut build = workspace::cargo();
     build.args(["build", "--release", "--workspace", "--bins", "--locked"]);
-    ensure!(
-        child::run(build.current_dir(workspace::root()))?.status.success(),
-        "it does not build"
-    );
-    let mut command = Command::new(cargo());
+    ensure!(child::run(&mut build)?.status.success(), "it does not build");
+    let mut command = workspace::cargo();
     command
         .args(["test", "--release", "--workspace", "--test", "torture", "--locked"])
         // One after the other: kills are timed.
         .args(["--", "--test-threads", "1"])
-        .current_dir(workspace::root())
         .env("CLDL_TORTURE", kills.to_string())
         .env("CLDL_TORTURE_OUT", found());
     ensure!(child::run(&mut command)?.status.success(), "something did not survive; see above");
