@@ -1,12 +1,13 @@
 //! `cargo xtask docs`: what the documents show is made by the commands that stand beside it.
 //!
 //! In a Markdown file the lines from `<!-- made by: COMMAND -->` to `<!-- end -->` are what COMMAND
-//! says: one of `cldl`, or `rows TABLE.json [ATTACK]`, a table of results as Markdown. Beside each
+//! says: one of `cldl`, or `rows TABLE.json [ATTACK]`, a table of results as Markdown, or `tasks FLAGS`, the
+//! number of tasks of `cargo xtask plan FLAGS` (what those take is measured, and checked by nobody). Beside each
 //! `docs/results/*/table.json` lie its report and its curves. Pictures of trained ensembles need their
 //! trainings, and are made anew with `--ensembles` alone.
 
 use crate::reproduce::Cldl;
-use crate::{child, interrupt, workspace};
+use crate::{child, interrupt, scale, workspace};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -165,7 +166,10 @@ fn answer(cldl: &Cldl, command: &str) -> Result<String> {
             .with_context(|| format!("can't read `{file}`"))?;
         return rows(&serde_json::from_str(&text)?, attack);
     }
-    bail!("no such command: `{command}`; it begins with `cldl` or `rows`")
+    if let Some(flags) = command.strip_prefix("tasks ") {
+        return scale::counts(flags);
+    }
+    bail!("no such command: `{command}`; it begins with `cldl`, `rows` or `tasks`")
 }
 
 /// What `cldl` prints for these arguments.

@@ -96,8 +96,13 @@ impl Cluster {
 
     /// `17_3 RUNNING`, a line for each task.
     pub(crate) fn queue(&self) -> Vec<String> {
-        let queue = self.said("squeue", &["-h", "-r", "-o", "%i %T"]);
-        queue.lines().map(str::to_owned).collect()
+        self.listed().expect("`squeue` answers")
+    }
+
+    fn listed(&self) -> Option<Vec<String>> {
+        let output = self.command("squeue").args(["-h", "-r", "-o", "%i %T"]).output().ok()?;
+        let lines = String::from_utf8_lossy(&output.stdout);
+        output.status.success().then(|| lines.lines().map(str::to_owned).collect())
     }
 
     /// Starts what Slurm holds back for two minutes after a requeue.
@@ -114,7 +119,9 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         // Jobs outlive the daemons. One that is told to stop puts itself back: twice is final.
         let begin = Instant::now();
-        while !self.queue().is_empty() && begin.elapsed() < Duration::from_secs(30) {
+        while self.listed().is_some_and(|queue| !queue.is_empty())
+            && begin.elapsed() < Duration::from_secs(30)
+        {
             self.said("scancel", &["--user=root"]);
             thread::sleep(Duration::from_secs(1));
         }
