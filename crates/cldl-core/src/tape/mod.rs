@@ -50,7 +50,7 @@ pub(crate) fn stretch(
 }
 
 /// Hands the numbers of a tensor that lies on the CPU to `f`.
-fn with_floats<T>(x: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
+pub(crate) fn with_floats<T>(x: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
     let (candle::Storage::Cpu(storage), Some((start, end))) =
