@@ -84,14 +84,14 @@ impl Cluster {
 
     /// Ends the daemons should this process be killed, when nothing of it can do so.
     fn watch_over(&self) {
-        let mut script = format!("while kill -0 {}; do sleep 1; done; kill", std::process::id());
-        for daemon in ["slurmd", "slurmctld"] {
-            script += &format!(" $(cat {}/{daemon}.pid)", self.folder.path().display());
-        }
-        script += &format!(" {}", self.munge.as_deref().unwrap_or_default().trim());
-        let mut shell = Command::new("setsid");
-        shell.args(["sh", "-c", &script]).stdin(Stdio::null());
-        shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let folder = self.folder.path().display();
+        let script = format!(
+            "while kill -0 {}; do sleep 1; done; \
+             kill $(cat {folder}/slurmd.pid {folder}/slurmctld.pid) {}",
+            std::process::id(),
+            self.munge.as_deref().unwrap_or_default().trim()
+        );
+        assert!(run(Command::new("setsid").args(["--fork", "sh", "-c", &script])), "no setsid");
     }
 
     /// `17_3 RUNNING`, a line for each task.
