@@ -78,6 +78,13 @@ fn tests(kills: usize) -> Result<()> {
         child::run(build.current_dir(workspace::root()))?.status.success(),
         "it does not build"
     );
+    // The other build must give the same bytes.
+    let mut build = Command::new(cargo());
+    build.args(["build", "--package", "cldl-cli", "--locked"]);
+    ensure!(
+        child::run(build.current_dir(workspace::root()))?.status.success(),
+        "the debug build fails"
+    );
     let mut command = Command::new(cargo());
     command
         .args(["test", "--release", "--workspace", "--test", "torture", "--locked"])
@@ -85,6 +92,7 @@ fn tests(kills: usize) -> Result<()> {
         .args(["--", "--test-threads", "1"])
         .current_dir(workspace::root())
         .env("CLDL_TORTURE", kills.to_string())
+        .env("CLDL_TORTURE_DEBUG", workspace::root().join("target/debug/cldl"))
         .env("CLDL_TORTURE_OUT", found());
     ensure!(child::run(&mut command)?.status.success(), "something did not survive; see above");
     Ok(())
