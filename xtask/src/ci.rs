@@ -5,7 +5,6 @@ use crate::reproduce::Cldl;
 use crate::{browser, child, docs, interrupt, tidy, workspace};
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use std::process::Command;
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -67,19 +66,33 @@ impl Check {
             Self::Cuda => return check_gpu::check(Feature::Cuda),
             Self::Docs => return docs::check(&Cldl::build(&workspace::root())?),
             Self::Fmt => &["fmt", "--all", "--check"],
-            Self::Clippy => {
-                &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]
-            }
+            // All in the profile of the tests: macros and build scripts are then built once.
+            Self::Clippy => &[
+                "clippy",
+                "--release",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ],
             Self::Test => &["test", "--release", "--workspace", "--locked"],
-            Self::Lean => &["check", "--package", "cldl-cli", "--no-default-features", "--locked"],
-            Self::Doc => &["doc", "--workspace", "--no-deps", "--locked"],
+            Self::Lean => &[
+                "check",
+                "--release",
+                "--package",
+                "cldl-cli",
+                "--no-default-features",
+                "--locked",
+            ],
+            Self::Doc => &["doc", "--release", "--workspace", "--no-deps", "--locked"],
         };
         if self == Self::Test {
             browser::install();
         }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(rest).current_dir(workspace::root());
+        let mut command = workspace::cargo();
+        command.args(rest);
         if self == Self::Doc {
             command.env("RUSTDOCFLAGS", "-D warnings");
         }

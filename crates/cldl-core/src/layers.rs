@@ -102,6 +102,17 @@ pub trait Layers: Clone + Sized {
         self.conv2d_then(weight, bias, geometry, Finish::default())
     }
 
+    /// [`Self::conv2d`], then [`Self::max_pool2`], then [`Self::leaky_relu`].
+    fn conv_pool(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        geometry: Geometry,
+        slope: f64,
+    ) -> Result<Self> {
+        self.conv2d(weight, bias, geometry)?.max_pool2()?.leaky_relu(slope)
+    }
+
     /// [`Self::conv2d`] without a bias, then [`Self::batch_norm_then`].
     fn conv_norm_then(
         &self,

@@ -117,6 +117,24 @@ impl Op for Pool {
     }
 }
 
+/// Convolution, pooling and activation in one.
+struct ConvPool(Geometry, f64);
+
+struct ConvPoolOn<'a>(&'a ConvPool, &'a [Tensor]);
+
+impl Network for ConvPoolOn<'_> {
+    fn run<L: Layers>(&self, x: &L) -> Result<L> {
+        let Self(ConvPool(geometry, slope), p) = *self;
+        x.conv_pool(&p[0], p.get(1), *geometry, *slope)
+    }
+}
+
+impl Op for ConvPool {
+    fn apply<V: Value>(&self, x: &V, params: &[Tensor]) -> Result<V> {
+        x.through(&ConvPoolOn(self, params))
+    }
+}
+
 /// A stretch with everything that a tape must get right: a value that three layers take, parameters
 /// that serve twice, finishes with and without their parts.
 struct Stretch(f64);
@@ -187,6 +205,20 @@ fn convolutions_of_resnet20() {
     conv([2, 16, 16, 32], 64, 3, 2, 1, false);
     conv([2, 16, 16, 32], 64, 1, 2, 0, false);
     conv([2, 8, 8, 64], 64, 3, 1, 1, true);
+}
+
+#[test]
+fn pooled_convolutions_of_lenet5_and_odd_ones() {
+    let agree = |x: [usize; 4], out: usize, kernel: usize, slope: f64, bias: bool| {
+        let weight = [out, x[3], kernel, kernel];
+        let params: [(&[usize], f32); 2] = [(&weight, 0.0), (&[out], 0.0)];
+        let op = ConvPool(Geometry::default(), slope);
+        agree(&op, &x, &params[..=usize::from(bias)]);
+    };
+    agree([2, 28, 28, 1], 20, 5, 0.0, true);
+    agree([2, 12, 12, 20], 50, 5, 0.0, true);
+    agree([3, 7, 6, 3], 17, 2, 0.1, false);
+    agree([1, 3, 9, 2], 33, 2, 0.0, true);
 }
 
 #[test]

@@ -27,9 +27,8 @@ impl LeNet5 {
     }
 
     pub(crate) fn represent<L: Layers>(&self, x: &L, mode: Mode) -> Result<L> {
-        // Pooling before ReLU gives the same numbers as after it, and a quarter of the work.
-        let x = self.conv1.forward(x, mode)?.max_pool2()?.leaky_relu(0.0)?;
-        let x = self.conv2.forward(&x, mode)?.max_pool2()?.leaky_relu(0.0)?;
+        let x = self.conv1.pooled(x, mode)?;
+        let x = self.conv2.pooled(&x, mode)?;
         let x = self.hidden.forward(&x.flatten()?, mode)?.leaky_relu(0.0)?;
         self.representation.forward(&x, mode)
     }

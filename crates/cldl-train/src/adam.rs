@@ -116,6 +116,7 @@ impl Adam {
     ///
     /// # Errors
     /// If a gradient's shape is not its parameter's.
+    #[tracing::instrument(name = "adam", level = "trace", skip_all)]
     pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<Option<Overflow>> {
         self.steps += 1;
         let update = Update::new(&self.config, lr, self.steps);

@@ -54,11 +54,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn check(feature: Feature) -> Result<()> {
     let folder = workspace::root().join("target/check-gpu");
     let bin = folder.join("bin");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = workspace::cargo();
     command
         .args(["check", "--workspace", "--all-targets", "--locked", "--features", feature.name()])
-        .current_dir(workspace::root())
         .env("CARGO_TARGET_DIR", folder.join(format!("target-{}", feature.name())))
         // Else cargo builds the kernels' build script twice.
         .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "false");

@@ -1,6 +1,7 @@
 //! The `cldl` binary: built, asked and run.
 
 use crate::child::{self, Ended};
+use crate::workspace;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -64,8 +65,7 @@ pub(crate) enum RunState {
 impl Cldl {
     /// Builds the release binary.
     pub(crate) fn build(root: &Path) -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = workspace::cargo();
         command
             .args(["build", "--release", "--package", "cldl-cli", "--bin", "cldl", "--locked"])
             .arg("--message-format=json-render-diagnostics")

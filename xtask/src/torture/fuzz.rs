@@ -39,10 +39,9 @@ pub(super) fn run(executions: u64) -> Result<()> {
     let root = workspace::root();
     let build = root.join("target/fuzz");
     let triple = "x86_64-unknown-linux-gnu";
-    let mut command = Command::new(super::cargo());
+    let mut command = workspace::cargo();
     command
         .args(["build", "--release", "--target", triple, "--manifest-path", "fuzz/Cargo.toml"])
-        .current_dir(&root)
         .env("CARGO_TARGET_DIR", &build)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", INSTRUMENTATION);

@@ -8,7 +8,6 @@ use crate::{child, interrupt, workspace};
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use std::path::PathBuf;
-use std::process::Command;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,34 +65,25 @@ fn found() -> PathBuf {
     workspace::root().join("target/torture")
 }
 
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
 fn tests(kills: usize) -> Result<()> {
     // The tests run the binaries that lie beside them.
-    let mut build = Command::new(cargo());
-    build.args(["build", "--release", "--workspace", "--bins", "--locked"]);
-    ensure!(
-        child::run(build.current_dir(workspace::root()))?.status.success(),
-        "it does not build"
-    );
-    // The other build must give the same bytes.
-    let mut build = Command::new(cargo());
-    build.args(["build", "--package", "cldl-cli", "--locked"]);
-    ensure!(
-        child::run(build.current_dir(workspace::root()))?.status.success(),
-        "the debug build fails"
-    );
-    let mut command = Command::new(cargo());
+    build(&["build", "--release", "--workspace", "--bins", "--locked"])?;
+    // The build without optimization must give the same bytes.
+    build(&["build", "--package", "cldl-cli", "--locked"])?;
+    let mut command = workspace::cargo();
     command
         .args(["test", "--release", "--workspace", "--test", "torture", "--locked"])
         // One after the other: kills are timed.
         .args(["--", "--test-threads", "1"])
-        .current_dir(workspace::root())
         .env("CLDL_TORTURE", kills.to_string())
         .env("CLDL_TORTURE_DEBUG", workspace::root().join("target/debug/cldl"))
         .env("CLDL_TORTURE_OUT", found());
     ensure!(child::run(&mut command)?.status.success(), "something did not survive; see above");
+    Ok(())
+}
+
+fn build(arguments: &[&str]) -> Result<()> {
+    let built = child::run(workspace::cargo().args(arguments))?.status.success();
+    ensure!(built, "`cargo {}` failed", arguments.join(" "));
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! `cldl bench`
 
+mod profile;
 mod rows;
 
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::Result;
 use cldl_core::kernels::fma_peak;
 use cldl_models::Arch;
-use serde_json::json;
+use serde::Serialize;
 
+use self::profile::Kernel;
 use self::rows::{Row, Subject};
 use crate::common::{self, Compute};
 use crate::failure::Usage;
@@ -38,6 +40,9 @@ pub(crate) struct Args {
     /// Runs of each row after the warm-up
     #[arg(long, value_name = "K", default_value_t = 5)]
     repeat: usize,
+    /// Also say where the time goes: every kernel by shape, and what is left to candle and the rest
+    #[arg(long)]
+    profile: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -54,11 +59,32 @@ const EXAMPLES: &str = "Rows, with their operations in forward passes of all mem
   cldl     training step of CLDL (official)                           8 F
   dverge   training step of DVERGE: ten distillation steps, layer 2 (LeNet-5) or 8 (ResNet-20)
   pgd10    ten steps of PGD on the ensemble                          20 F
+  wait     how long a step of `ce` waits for its images, augmented on another thread
 A training step needs no gradient of the images: the first layer counts one pass less, or two.
 
 Examples:
   cldl bench
-  cldl bench --arch resnet20 --only cldl,ce --threads 2 --json";
+  cldl bench --arch resnet20 --only cldl,ce --threads 2 --json
+  cldl bench --only pgd10 --profile";
+
+/// What was measured of a row.
+#[derive(Serialize)]
+struct Measured {
+    system: &'static str,
+    arch: Arch,
+    members: usize,
+    batch: usize,
+    threads: usize,
+    what: &'static str,
+    seconds: f64,
+    images_per_second: f64,
+    gflops: f64,
+    peak_gflops: f64,
+    /// Of the process, over all rows so far.
+    peak_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profile: Vec<Kernel>,
+}
 
 impl Args {
     pub(crate) fn run(self) -> Result<()> {
@@ -74,36 +100,14 @@ impl Args {
         let subject = Subject::new(self.arch, self.members, self.batch, &device)?;
         let peak = fma_peak();
         let bar = progress::bar(rows.len() as u64, 0, "rows");
-        let head = ["step", "seconds", "images/s", "GFLOP/s", "of peak"].map(str::to_owned);
-        let mut grid = Grid { head: head.to_vec(), rows: Vec::new() };
+        let mut measured = Vec::with_capacity(rows.len());
         for row in rows {
             bar.set_message(row.name());
-            let seconds = self.median(&subject, row)?;
-            let gflops = subject.flops(row) / seconds / 1e9;
-            let images = self.batch as f64 / seconds;
+            let row = self.measure(&subject, row, peak)?;
             if self.json {
-                let value = json!({
-                    "system": "cldl",
-                    "arch": self.arch,
-                    "members": self.members,
-                    "batch": self.batch,
-                    "threads": rayon::current_num_threads(),
-                    "what": row.name(),
-                    "seconds": seconds,
-                    "images_per_second": images,
-                    "gflops": gflops,
-                    "peak_gflops": peak,
-                    "peak_memory_bytes": peak_memory(),
-                });
-                common::print(true, &value, "")?;
+                common::print(true, &row, "")?;
             }
-            grid.rows.push(vec![
-                row.name().to_owned(),
-                format!("{seconds:.4}"),
-                format!("{images:.0}"),
-                format!("{gflops:.1}"),
-                format!("{:.0} %", 100.0 * gflops / peak),
-            ]);
+            measured.push(row);
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -119,22 +123,87 @@ impl Args {
             self.batch,
             rayon::current_num_threads()
         );
-        common::print(false, &(), &grid.text(&notes))
+        let profiles = measured.iter().filter(|row| !row.profile.is_empty());
+        let profiles: Vec<String> = profiles.map(profile_text).collect();
+        let text = format!("{}\n{}", rows_grid(&measured).text(&notes), profiles.concat());
+        common::print(false, &(), &text)
     }
 
-    /// Seconds of one step, after a warm-up.
-    fn median(&self, subject: &Subject, row: Row) -> Result<f64> {
+    fn measure(&self, subject: &Subject, row: Row, peak: f64) -> Result<Measured> {
         let mut step = subject.step(row)?;
+        // To fill caches and buffers.
         step()?;
-        let mut seconds = Vec::with_capacity(self.repeat);
-        for _ in 0..self.repeat {
-            let start = Instant::now();
-            step()?;
-            seconds.push(start.elapsed().as_secs_f64());
+        let mut repeat = || (0..self.repeat).map(|_| step()).collect::<Result<Vec<Duration>>>();
+        let (times, mut profile) =
+            if self.profile { profile::of(repeat) } else { (repeat(), Vec::new()) };
+        let mut times = times?;
+        let total = times.iter().sum::<Duration>().as_secs_f64();
+        if self.profile {
+            let known: f64 = profile.iter().map(|kernel| kernel.seconds).sum();
+            profile.push(Kernel {
+                name: OTHER.to_owned(),
+                seconds: total - known,
+                ..Kernel::default()
+            });
         }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds[self.repeat / 2])
+        for kernel in &mut profile {
+            kernel.seconds /= self.repeat as f64;
+            kernel.calls /= self.repeat;
+            kernel.macs /= self.repeat as u64;
+        }
+        times.sort();
+        let seconds = times[self.repeat / 2].as_secs_f64();
+        Ok(Measured {
+            system: "cldl",
+            arch: self.arch,
+            members: self.members,
+            batch: self.batch,
+            threads: rayon::current_num_threads(),
+            what: row.name(),
+            seconds,
+            images_per_second: self.batch as f64 / seconds,
+            gflops: subject.flops(row) / seconds / 1e9,
+            peak_gflops: peak,
+            peak_memory_bytes: peak_memory(),
+            profile,
+        })
     }
+}
+
+/// What of a step is none of our kernels.
+const OTHER: &str = "candle's ops and the rest";
+
+fn rows_grid(rows: &[Measured]) -> Grid {
+    let head = ["step", "seconds", "images/s", "GFLOP/s", "of peak"].map(str::to_owned);
+    let cells = |row: &Measured| {
+        vec![
+            row.what.to_owned(),
+            format!("{:.4}", row.seconds),
+            format!("{:.0}", row.images_per_second),
+            format!("{:.1}", row.gflops),
+            format!("{:.0} %", 100.0 * row.gflops / row.peak_gflops),
+        ]
+    };
+    Grid { head: head.to_vec(), rows: rows.iter().map(cells).collect() }
+}
+
+fn profile_text(row: &Measured) -> String {
+    let total: f64 = row.profile.iter().map(|kernel| kernel.seconds).sum();
+    let head = ["kernel", "shape", "calls", "ms", "of the step", "of peak"].map(str::to_owned);
+    let cells = |kernel: &Kernel| {
+        let gflops = 2.0 * kernel.macs as f64 / kernel.seconds / 1e9;
+        let of_peak = format!("{:.0} %", 100.0 * gflops / row.peak_gflops);
+        vec![
+            kernel.name.clone(),
+            kernel.shape.clone(),
+            kernel.calls.to_string(),
+            format!("{:.2}", 1e3 * kernel.seconds),
+            format!("{:.1} %", 100.0 * kernel.seconds / total),
+            if kernel.macs == 0 { String::new() } else { of_peak },
+        ]
+    };
+    let grid = Grid { head: head.to_vec(), rows: row.profile.iter().map(cells).collect() };
+    format!("\n{}, one step, mean of all:\n{}", row.what, grid.text(""))
 }
 
 /// Most memory that this process has had, in bytes, where the system tells.

@@ -1,12 +1,15 @@
 //! What is timed: the steps, and the operations that each needs.
 
-use anyhow::Result;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
 use candle::{Device, Tensor};
 use cldl_attacks::{AttackLoss, Linf, Start};
 use cldl_core::{Classifier as _, Stream};
-use cldl_data::{Dataset, DatasetName, DatasetSpec, Split};
+use cldl_data::{Augmentation, Batches, Dataset, DatasetName, DatasetSpec, Split, batches};
 use cldl_models::Arch;
-use cldl_train::{Step, TrainOptions, Trainer, Variant};
+use cldl_train::{Step, TrainConfig, TrainOptions, Trainer, Variant};
 
 use crate::failure::Usage;
 
@@ -15,11 +18,13 @@ use crate::failure::Usage;
 pub(super) enum Row {
     Forward,
     Pgd10,
+    /// What a training step waits for its images.
+    Wait,
     /// A training step: name of the row, name of the method.
     Train(&'static str, &'static str),
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     Row::Forward,
     Row::Train("ce", "baseline"),
     Row::Train("adp", "adp"),
@@ -28,6 +33,7 @@ const ROWS: [Row; 8] = [
     Row::Train("cldl", "cldl"),
     Row::Train("dverge", "dverge"),
     Row::Pgd10,
+    Row::Wait,
 ];
 
 impl Row {
@@ -51,6 +57,7 @@ impl Row {
         match self {
             Self::Forward => "forward",
             Self::Pgd10 => "pgd10",
+            Self::Wait => "wait",
             Self::Train(name, _) => name,
         }
     }
@@ -59,6 +66,20 @@ impl Row {
     fn takes_two(self) -> bool {
         matches!(self, Self::Train("adp" | "gal" | "trs" | "dverge", _))
     }
+}
+
+/// Batches in an epoch of made-up images: more than anybody repeats a step.
+const MANY: usize = 10_000;
+
+/// A step that says how long it took.
+fn timed<'a>(
+    mut step: impl FnMut() -> Result<()> + 'a,
+) -> Box<dyn FnMut() -> Result<Duration> + 'a> {
+    Box::new(move || {
+        let start = Instant::now();
+        step()?;
+        Ok(start.elapsed())
+    })
 }
 
 /// What steps are made on.
@@ -99,28 +120,50 @@ impl Subject {
         })
     }
 
-    /// The step of `row`, to be run again and again.
-    pub(super) fn step(&self, row: Row) -> Result<Box<dyn FnMut() -> Result<()> + '_>> {
-        let mut trainer = self.trainer(row)?;
+    /// The step of `row`, to be run again and again; it says how long it took.
+    pub(super) fn step(&self, row: Row) -> Result<Box<dyn FnMut() -> Result<Duration> + '_>> {
+        let config = self.config(row)?;
+        let mut trainer = Trainer::new(&config, None, &self.device)?;
         Ok(match row {
-            Row::Forward => Box::new(move || {
+            Row::Forward => timed(move || {
                 trainer.ensemble.logits(&self.images)?;
                 Ok(())
             }),
-            Row::Pgd10 => Box::new(move || {
+            Row::Pgd10 => timed(move || {
                 let attack = Linf { loss: AttackLoss::Ce, ..Linf::pgd(0.1, 10) };
                 attack.perturb(&trainer.ensemble, &self.images, &self.labels, Start::Seed(0))?;
                 Ok(())
             }),
-            Row::Train(..) => Box::new(move || {
+            Row::Train(..) => timed(move || {
                 let step = Step::of(&self.images, &self.labels);
                 trainer.step(&Step { partner: Some(&self.partner), ..step }, 1e-3)?;
                 Ok(())
             }),
+            Row::Wait => {
+                let mut batches = self.batches(&config.augmentation)?;
+                Box::new(move || {
+                    let start = Instant::now();
+                    let batch =
+                        batches.next().context("an epoch of the benchmark is endless")??;
+                    let waited = start.elapsed();
+                    trainer.step(&Step::of(&batch.images, &batch.labels), 1e-3)?;
+                    Ok(waited)
+                })
+            }
         })
     }
 
-    fn trainer(&self, row: Row) -> Result<Trainer> {
+    /// Batches of made-up images without end, as a training gets them.
+    fn batches(&self, augmentation: &Augmentation) -> Result<Batches> {
+        let len = self.batch * self.images.elem_count() / self.images.dim(0)?;
+        let pixels = (0..len).map(|i| (i * 7 % 251) as u8).collect();
+        let labels = (0..self.batch).map(|i| (i % self.spec.n_classes()) as u8).collect();
+        let dataset = Arc::new(Dataset::new(&self.spec, Split::Train, pixels, labels)?);
+        let order = (0..self.batch).cycle().take(MANY * self.batch).collect();
+        Ok(batches(dataset, order, self.batch, augmentation.at(0, 0), &self.device)?)
+    }
+
+    fn config(&self, row: Row) -> Result<TrainConfig> {
         let method = if let Row::Train(_, method) = row { method } else { "baseline" };
         let options = TrainOptions {
             method: Some(method.to_owned()),
@@ -133,8 +176,7 @@ impl Subject {
             ..TrainOptions::default()
         };
         let none = Dataset::new(&self.spec, Split::Train, Vec::new(), Vec::new())?;
-        let config = options.on(&self.spec).config(&none, None)?;
-        Ok(Trainer::new(&config, None, &self.device)?)
+        Ok(options.on(&self.spec).config(&none, None)?)
     }
 
     /// DVERGE's layer, as in the comparator.
@@ -157,6 +199,7 @@ impl Subject {
         };
         let of_image = match row {
             Row::Forward => all,
+            Row::Wait => 0,
             Row::Pgd10 => 20 * all,
             Row::Train(_, "baseline" | "adp") => train,
             Row::Train(_, "dverge") => 21 * distilled + (self.members as u64 - 1) * train,

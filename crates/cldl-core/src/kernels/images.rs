@@ -3,15 +3,17 @@
 //! What a normalization and its activation give is as large as what they take, and is read once or
 //! twice. So it is not written: a convolution that copies an image anyway, to put zeros around it,
 //! normalizes the numbers as it copies them. The same goes for the gradient that a normalization
-//! hands to the convolution before it.
+//! hands to the convolution before it, and for the one that a pooling hands to it.
 
 use super::Finish;
 use super::activation::{branch, leaky_relu_of};
 use super::arch::arch;
 use super::channels::{TaskMap, task_len};
 use super::norm::{NormGradient, NormStats};
+use super::pool::{Grid, Scatter};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// The numbers of a batch of images, `[B, H, W, Ch]`; those of dual numbers are values, then tangents.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +24,8 @@ pub enum Images<'a> {
     Normed(Normed<'a>),
     /// The gradient of what was normalized.
     Gradient(Backward<'a>),
+    /// The gradient of what was pooled.
+    Unpooled(Unpooled<'a>),
 }
 
 /// `finish(γ x̂ + β)`, and the same of tangents: see `norm.rs`.
@@ -54,6 +58,17 @@ pub struct Backward<'a> {
     pub slope: f32,
 }
 
+/// The gradient of what was pooled, from that of the maxima: see `pool.rs`.
+#[derive(Debug, Clone, Copy)]
+pub struct Unpooled<'a> {
+    /// Height, width and channels of what was pooled.
+    pub dims: [usize; 3],
+    /// The gradient of the maxima, of values and tangents.
+    pub dy: &'a [f32],
+    /// Which pixel of its window each value was.
+    pub argmax: &'a [f32],
+}
+
 impl<'a> Images<'a> {
     /// How many numbers there are.
     pub(super) fn len(&self) -> usize {
@@ -61,6 +76,7 @@ impl<'a> Images<'a> {
             Self::Stored(x) => x.len(),
             Self::Normed(normed) => normed.x.len(),
             Self::Gradient(backward) => backward.x.len(),
+            Self::Unpooled(unpooled) => unpooled.images() * unpooled.grid().in_len(),
         }
     }
 
@@ -70,16 +86,19 @@ impl<'a> Images<'a> {
         match self {
             Self::Stored(x) | Self::Normed(Normed { x, .. }) => [&x[range], &[]],
             Self::Gradient(Backward { x, dy, .. }) => [&x[range.clone()], &dy[range]],
+            Self::Unpooled(unpooled) => [unpooled.image(range.start), &[]],
         }
     }
 
-    /// The numbers from `at` on: whole pixels, all of them values or all of them tangents.
+    /// The numbers from `at` on: whole pixels, all of them values or all of them tangents; of a gradient
+    /// of what was pooled, a whole image.
     #[inline(always)]
     pub(super) fn write<S: Simd>(&self, simd: S, at: usize, to: &mut [f32]) {
         match self {
             Self::Stored(x) => to.copy_from_slice(&x[at..at + to.len()]),
             Self::Normed(normed) => normed.write(simd, at, to),
             Self::Gradient(backward) => backward.write(simd, at, to),
+            Self::Unpooled(unpooled) => unpooled.write(simd, at, to),
         }
     }
 }
@@ -89,6 +108,7 @@ impl Normed<'_> {
     ///
     /// # Panics
     /// If `y` is not as long as `x`.
+    #[instrument(name = "store_normed", level = "trace", skip_all)]
     pub fn store(self, y: &mut [f32]) {
         Images::Normed(self).store(self.stats.mean.len(), self.lanes, y);
     }
@@ -145,6 +165,7 @@ impl Backward<'_> {
     ///
     /// # Panics
     /// If `dx` is not as long as `x`.
+    #[instrument(name = "store_norm_gradient", level = "trace", skip_all)]
     pub fn store(self, dx: &mut [f32]) {
         Images::Gradient(self).store(self.stats.mean.len(), self.lanes, dx);
     }
@@ -179,6 +200,32 @@ impl Backward<'_> {
             };
             TaskMap { ch, coefficients, inputs: [x_value, g], out: to, map }.with_simd(simd);
         }
+    }
+}
+
+impl<'a> Unpooled<'a> {
+    fn grid(&self) -> Grid {
+        let [h, w, ch] = self.dims;
+        Grid { h, w, ch }
+    }
+
+    fn images(&self) -> usize {
+        self.dy.len() / self.grid().out_len().max(1)
+    }
+
+    /// The gradient of the maxima of the image that begins at `at`.
+    fn image(&self, at: usize) -> &'a [f32] {
+        let grid = self.grid();
+        &self.dy[at / grid.in_len() * grid.out_len()..][..grid.out_len()]
+    }
+
+    #[inline(always)]
+    fn write<S: Simd>(&self, simd: S, at: usize, to: &mut [f32]) {
+        let grid = self.grid();
+        assert_eq!((at % grid.in_len(), to.len()), (0, grid.in_len()));
+        let value = at / grid.in_len() * grid.out_len() % self.argmax.len();
+        let argmax = &self.argmax[value..value + grid.out_len()];
+        Scatter { grid, dy: self.image(at), argmax, dx: to }.with_simd(simd);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use gemm::Parallelism;
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// `y = x Wᵀ + b`, with `b` added to the first `biased` rows only: the rest of a dual number is its
 /// tangent.
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all, fields(shape = format!("{rows} rows, {in_features} to {out_features}"), macs = rows * in_features * out_features))]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn linear_forward(
     rows: usize,
@@ -41,6 +43,7 @@ pub fn linear_forward(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all, fields(shape = format!("{rows} rows, {in_features} to {out_features}"), macs = rows * in_features * out_features))]
 pub fn linear_input_grad(
     rows: usize,
     in_features: usize,
@@ -62,6 +65,7 @@ pub fn linear_input_grad(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all, fields(shape = format!("{rows} rows, {in_features} to {out_features}"), macs = rows * in_features * out_features))]
 pub fn linear_weight_grad(
     rows: usize,
     in_features: usize,

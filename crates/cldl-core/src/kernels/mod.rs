@@ -31,9 +31,10 @@ pub use activation::{add_assign, leaky_relu, leaky_relu_backward};
 pub use arch::family;
 pub use conv::{
     ConvShape, InputGrad, WeightGrad, bias_grad, conv_backward, conv_forward, conv_forward_summed,
+    conv_pool_forward,
 };
 pub use finish::Finish;
-pub use images::{Backward, Images, Normed};
+pub use images::{Backward, Images, Normed, Unpooled};
 pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};
 pub use norm::{NormGradient, NormStats, NormSums, channel_affine, norm_sums};
 pub use peak::fma_peak;

@@ -1,23 +1,27 @@
 //! 2 by 2 max pooling with stride 2, for numbers and dual numbers.
+//!
+//! Which pixel of a window was the largest is kept as a float, 0 to 3: all that is compared then lies
+//! in vectors of one kind.
 
 use crate::kernels::arch::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// Where the pixels of an image go: each window of two rows and two columns becomes one pixel.
 #[derive(Debug, Clone, Copy)]
-struct Grid {
-    h: usize,
-    w: usize,
-    ch: usize,
+pub(super) struct Grid {
+    pub(super) h: usize,
+    pub(super) w: usize,
+    pub(super) ch: usize,
 }
 
 impl Grid {
-    fn in_len(self) -> usize {
+    pub(super) fn in_len(self) -> usize {
         self.h * self.w * self.ch
     }
 
-    fn out_len(self) -> usize {
+    pub(super) fn out_len(self) -> usize {
         (self.h / 2) * (self.w / 2) * self.ch
     }
 
@@ -32,6 +36,19 @@ impl Grid {
             })
         })
     }
+
+    /// For each output pixel and each vector of its channels, at most `lanes` of them: the channels of
+    /// all output pixels, and where those of the four input pixels begin.
+    #[inline(always)]
+    fn vectors(self, lanes: usize) -> impl Iterator<Item = (std::ops::Range<usize>, [usize; 4])> {
+        let ch = self.ch;
+        self.windows().enumerate().flat_map(move |(pixel, window)| {
+            (0..ch).step_by(lanes).map(move |first| {
+                let at = pixel * ch + first;
+                (at..at + lanes.min(ch - first), window.map(|pixel| pixel + first))
+            })
+        })
+    }
 }
 
 /// `y = max` over windows of 2 by 2; an odd last row or column is dropped; NaN wins, as in PyTorch.
@@ -42,10 +59,11 @@ impl Grid {
 /// # Shapes
 /// - `x`: `[lanes · batch_values, h, w, ch]`
 /// - `y`: `[lanes · batch_values, h/2, w/2, ch]`, overwritten
-/// - `argmax`: `[batch_values, h/2, w/2, ch]`, overwritten: 0 to 3, row-major in the window
+/// - `argmax`: `[batch_values, h/2, w/2, ch]`, overwritten: 0.0 to 3.0, row-major in the window
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all)]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn max_pool2_forward(
     batch_values: usize,
@@ -55,7 +73,7 @@ pub fn max_pool2_forward(
     lanes: usize,
     x: &[f32],
     y: &mut [f32],
-    argmax: &mut [u8],
+    argmax: &mut [f32],
 ) {
     let grid = Grid { h, w, ch };
     check(grid, batch_values * lanes, x.len(), y.len(), argmax.len() * lanes);
@@ -83,6 +101,7 @@ pub fn max_pool2_forward(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all)]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn max_pool2_backward(
     batch_values: usize,
@@ -91,7 +110,7 @@ pub fn max_pool2_backward(
     ch: usize,
     lanes: usize,
     dy: &[f32],
-    argmax: &[u8],
+    argmax: &[f32],
     dx: &mut [f32],
 ) {
     let grid = Grid { h, w, ch };
@@ -115,82 +134,91 @@ fn check(grid: Grid, images: usize, input: usize, output: usize, argmax: usize) 
     assert_eq!(argmax, output);
 }
 
-struct Max<'a> {
-    grid: Grid,
-    x: &'a [f32],
-    y: &'a mut [f32],
-    argmax: &'a mut [u8],
+/// The maximum of each window, and which pixel it was; NaN wins.
+pub(super) struct Max<'a> {
+    pub(super) grid: Grid,
+    pub(super) x: &'a [f32],
+    pub(super) y: &'a mut [f32],
+    pub(super) argmax: &'a mut [f32],
 }
 
 impl WithSimd for Max<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { grid: Grid { ch, .. }, x, y, argmax } = self;
-        let out = y.chunks_exact_mut(ch).zip(argmax.chunks_exact_mut(ch));
-        for (window, (y, argmax)) in self.grid.windows().zip(out) {
-            let x = window.map(|pixel| &x[pixel..pixel + ch]);
-            for c in 0..ch {
-                let (mut max, mut at) = (x[0][c], 0);
-                for (i, x) in (0..).zip(x).skip(1) {
-                    let wins = max < x[c] || x[c].is_nan();
-                    (max, at) = if wins { (x[c], i) } else { (max, at) };
-                }
-                (y[c], argmax[c]) = (max, at);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { grid, x, y, argmax } = self;
+        for (out, pixels) in grid.vectors(S::F32_LANES) {
+            let len = out.len();
+            let load = |pixel: usize| simd.partial_load_f32s(&x[pixel..pixel + len]);
+            let (mut max, mut at) = (load(pixels[0]), simd.splat_f32s(0.0));
+            for (i, pixel) in [1.0, 2.0, 3.0].into_iter().zip(&pixels[1..]) {
+                let x = load(*pixel);
+                let is_nan = simd.not_m32s(simd.equal_f32s(x, x));
+                let wins = simd.or_m32s(simd.less_than_f32s(max, x), is_nan);
+                max = simd.select_f32s(wins, x, max);
+                at = simd.select_f32s(wins, simd.splat_f32s(i), at);
             }
+            simd.partial_store_f32s(&mut y[out.clone()], max);
+            simd.partial_store_f32s(&mut argmax[out], at);
         }
     }
 }
 
-struct Gather<'a> {
-    grid: Grid,
-    x: &'a [f32],
-    y: &'a mut [f32],
-    argmax: &'a [u8],
+/// Of each window the pixel that [`Max`] chose.
+pub(super) struct Gather<'a> {
+    pub(super) grid: Grid,
+    pub(super) x: &'a [f32],
+    pub(super) y: &'a mut [f32],
+    pub(super) argmax: &'a [f32],
 }
 
 impl WithSimd for Gather<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { grid: Grid { ch, .. }, x, y, argmax } = self;
-        let out = y.chunks_exact_mut(ch).zip(argmax.chunks_exact(ch));
-        for (window, (y, argmax)) in self.grid.windows().zip(out) {
-            let x = window.map(|pixel| &x[pixel..pixel + ch]);
-            for c in 0..ch {
-                let top = if argmax[c] == 0 { x[0][c] } else { x[1][c] };
-                let bottom = if argmax[c] == 2 { x[2][c] } else { x[3][c] };
-                y[c] = if argmax[c] < 2 { top } else { bottom };
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { grid, x, y, argmax } = self;
+        for (out, pixels) in grid.vectors(S::F32_LANES) {
+            let len = out.len();
+            let at = simd.partial_load_f32s(&argmax[out.clone()]);
+            let mut chosen = simd.splat_f32s(0.0);
+            for (i, pixel) in [0.0, 1.0, 2.0, 3.0].into_iter().zip(pixels) {
+                let here = simd.equal_f32s(at, simd.splat_f32s(i));
+                let x = simd.partial_load_f32s(&x[pixel..pixel + len]);
+                chosen = simd.select_f32s(here, x, chosen);
             }
+            simd.partial_store_f32s(&mut y[out], chosen);
         }
     }
 }
 
-struct Scatter<'a> {
-    grid: Grid,
-    dy: &'a [f32],
-    argmax: &'a [u8],
-    dx: &'a mut [f32],
+/// The gradient of a window for the pixel that [`Max`] chose, 0 for the others.
+pub(super) struct Scatter<'a> {
+    pub(super) grid: Grid,
+    pub(super) dy: &'a [f32],
+    pub(super) argmax: &'a [f32],
+    pub(super) dx: &'a mut [f32],
 }
 
 impl WithSimd for Scatter<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { grid, dy, argmax, dx } = self;
         if grid.h % 2 + grid.w % 2 != 0 {
             dx.fill(0.0);
         }
-        let out = dy.chunks_exact(grid.ch).zip(argmax.chunks_exact(grid.ch));
-        for (window, (dy, argmax)) in grid.windows().zip(out) {
-            for (i, pixel) in (0..).zip(window) {
-                let dx = &mut dx[pixel..pixel + grid.ch];
-                for ((dx, dy), argmax) in dx.iter_mut().zip(dy).zip(argmax) {
-                    *dx = if *argmax == i { *dy } else { 0.0 };
-                }
+        let zero = simd.splat_f32s(0.0);
+        for (out, pixels) in grid.vectors(S::F32_LANES) {
+            let len = out.len();
+            let at = simd.partial_load_f32s(&argmax[out.clone()]);
+            let dy = simd.partial_load_f32s(&dy[out]);
+            for (i, pixel) in [0.0, 1.0, 2.0, 3.0].into_iter().zip(pixels) {
+                let here = simd.equal_f32s(at, simd.splat_f32s(i));
+                let dx = &mut dx[pixel..pixel + len];
+                simd.partial_store_f32s(dx, simd.select_f32s(here, dy, zero));
             }
         }
     }
@@ -203,10 +231,10 @@ mod tests {
     #[test]
     fn the_first_maximum_gets_all() {
         let x = [1.0, 5.0, 5.0, 2.0];
-        let (mut y, mut argmax, mut dx) = ([0.0], [9], [9.0; 4]);
+        let (mut y, mut argmax, mut dx) = ([0.0], [9.0], [9.0; 4]);
         max_pool2_forward(1, 2, 2, 1, 1, &x, &mut y, &mut argmax);
         max_pool2_backward(1, 2, 2, 1, 1, &[3.0], &argmax, &mut dx);
-        assert_eq!((y, argmax), ([5.0], [1]));
+        assert_eq!((y, argmax), ([5.0], [1.0]));
         assert_eq!(dx, [0.0, 3.0, 0.0, 0.0]);
     }
 
@@ -215,10 +243,10 @@ mod tests {
         for at in 0..4 {
             let mut x = [1.0, f32::INFINITY, 0.0, 2.0];
             x[at] = f32::NAN;
-            let (mut y, mut argmax) = ([0.0], [9]);
+            let (mut y, mut argmax) = ([0.0], [9.0]);
             max_pool2_forward(1, 2, 2, 1, 1, &x, &mut y, &mut argmax);
             assert!(y[0].is_nan());
-            assert_eq!(argmax, [at as u8]);
+            assert_eq!(argmax, [at as f32]);
         }
     }
 
@@ -227,7 +255,7 @@ mod tests {
         for at in 0..4 {
             let mut x = [0.0, 0.0, 0.0, 0.0, 10.0, 11.0, 12.0, 13.0];
             x[at] = 1.0;
-            let (mut y, mut argmax, mut dx) = ([0.0; 2], [9], [9.0; 8]);
+            let (mut y, mut argmax, mut dx) = ([0.0; 2], [9.0], [9.0; 8]);
             max_pool2_forward(1, 2, 2, 1, 2, &x, &mut y, &mut argmax);
             assert_eq!(y, [1.0, x[4 + at]]);
             max_pool2_backward(1, 2, 2, 1, 2, &[3.0, 4.0], &argmax, &mut dx);
@@ -241,7 +269,7 @@ mod tests {
     fn channels_stay_apart_and_an_odd_border_is_dropped() {
         let (batch, h, w, ch) = (3, 5, 7, 19);
         let x: Vec<f32> = (0..batch * h * w * ch).map(|i| ((i * 7919) % 1009) as f32).collect();
-        let (mut y, mut argmax) = (vec![0.0; batch * 2 * 3 * ch], vec![9; batch * 2 * 3 * ch]);
+        let (mut y, mut argmax) = (vec![0.0; batch * 2 * 3 * ch], vec![9.0; batch * 2 * 3 * ch]);
         max_pool2_forward(batch, h, w, ch, 1, &x, &mut y, &mut argmax);
         let mut dx = vec![9.0; x.len()];
         max_pool2_backward(batch, h, w, ch, 1, &y, &argmax, &mut dx);

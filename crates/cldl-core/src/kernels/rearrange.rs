@@ -1,6 +1,7 @@
 //! Numbers in another order, and means over positions: what stands between the layers.
 
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// Each image's `[rows, columns]` numbers as `[columns, rows]`.
 ///
@@ -9,6 +10,7 @@ use rayon::prelude::*;
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all)]
 pub fn transpose_images(rows: usize, columns: usize, x: &[f32], y: &mut [f32]) {
     assert!(x.len() == y.len() && x.len().is_multiple_of((rows * columns).max(1)));
     if rows == 1 || columns == 1 {
@@ -31,6 +33,7 @@ pub fn transpose_images(rows: usize, columns: usize, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all)]
 pub fn mean_positions(positions: usize, ch: usize, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), positions * y.len());
     let scale = 1.0 / positions as f32;
@@ -52,6 +55,7 @@ pub fn mean_positions(positions: usize, ch: usize, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all)]
 pub fn spread_positions(positions: usize, ch: usize, dy: &[f32], dx: &mut [f32]) {
     assert_eq!(dx.len(), positions * dy.len());
     let scale = 1.0 / positions as f32;

@@ -20,16 +20,16 @@ use crate::ops::conv::{Geometry, conv_shape};
 use crate::ops::norm::{Moments, check_norm, moments};
 
 /// A convolution as its backward pass sees it.
-struct Conv {
-    shape: ConvShape,
-    x: Data,
+pub(super) struct Conv {
+    pub(super) shape: ConvShape,
+    pub(super) x: Data,
     /// The input's number on the tape.
     from: Option<usize>,
-    weight: Param,
+    pub(super) weight: Param,
 }
 
 impl Conv {
-    fn new(x: &Traced, weight: &Tensor, geometry: Geometry) -> Result<Self> {
+    pub(super) fn new(x: &Traced, weight: &Tensor, geometry: Geometry) -> Result<Self> {
         Ok(Self {
             shape: conv_shape(x.dims(), weight, geometry)?,
             x: x.data().clone(),
@@ -47,7 +47,7 @@ impl Conv {
     }
 
     /// Hands out the gradients of weight and input.
-    fn backward(&self, dy: Images<'_>, sink: &mut Sink) {
+    pub(super) fn backward(&self, dy: Images<'_>, sink: &mut Sink) {
         let weight = self.weight.floats();
         let mut dw = self.weight.tracked().then(|| Buffer::stale(weight.len()));
         let mut dx = sink.open(self.from, self.shape.batch * self.shape.in_len());

@@ -1,5 +1,5 @@
 //! The layers on the tape: each one's kernel, and its backward pass. Convolutions and normalizations
-//! are in [`super::conv_norm`].
+//! are in [`super::conv_norm`], those with pooling in [`super::conv_pool`].
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use candle::{Result, Tensor, bail};
 
 use super::buffer::Buffer;
 use super::conv_norm;
+use super::conv_pool;
 use super::traced::{Data, Param, Traced};
 use crate::kernels::{self, add_assign, leaky_relu_backward, transpose_images};
 use crate::layers::{Finish, Layers, Norm};
@@ -59,6 +60,16 @@ impl Layers for Traced {
         finish: Finish<'_, Self>,
     ) -> Result<(Self, Moments)> {
         conv_norm::norm_then(self, Norm { weight, bias, eps }, &finish)
+    }
+
+    fn conv_pool(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        geometry: Geometry,
+        slope: f64,
+    ) -> Result<Self> {
+        conv_pool::conv_pool(self, weight, bias, geometry, slope)
     }
 
     fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
@@ -135,7 +146,7 @@ impl Layers for Traced {
         let values = rows / lanes;
         let dims = vec![rows, h / 2, w / 2, ch];
         let mut y = Buffer::stale(dims.iter().product());
-        let mut argmax = vec![0u8; y.len() / lanes];
+        let mut argmax = Buffer::stale(y.len() / lanes);
         kernels::max_pool2_forward(values, h, w, ch, lanes, self.floats(), &mut y, &mut argmax);
         let (from, len) = (self.node(), self.floats().len());
         Ok(self.then(y, dims, false, move |dy, sink| {

@@ -8,6 +8,7 @@
 
 mod buffer;
 mod conv_norm;
+mod conv_pool;
 mod finish;
 mod layers;
 mod traced;

@@ -11,6 +11,7 @@ use crate::kernels::Images;
 use crate::kernels::arch::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// Gradient of a convolution's weight:
 ///
@@ -43,6 +44,10 @@ pub struct InputGrad<'a> {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all, fields(
+    %shape,
+    macs = shape.macs() * (usize::from(of_weight.is_some()) + usize::from(of_input.is_some()))
+))]
 pub fn conv_backward(
     shape: &ConvShape,
     dy: Images<'_>,

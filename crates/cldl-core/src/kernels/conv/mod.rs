@@ -5,13 +5,16 @@ mod forward;
 mod input_grad;
 #[cfg(test)]
 mod naive;
+mod outputs;
 mod padding;
+mod pooled;
 #[cfg(test)]
 mod tests;
 mod weight_grad;
 
 pub use backward::{InputGrad, WeightGrad, conv_backward};
 pub use forward::{conv_forward, conv_forward_summed};
+pub use pooled::conv_pool_forward;
 pub use weight_grad::bias_grad;
 
 /// Shapes of a 2-D convolution with a square kernel, the same stride and zero padding both ways.
@@ -33,6 +36,14 @@ pub struct ConvShape {
     pub stride: usize,
     /// Rows and columns of zeros on each side of an image.
     pub padding: usize,
+}
+
+impl std::fmt::Display for ConvShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { batch, in_h, in_w, in_ch, out_ch, kernel, stride, .. } = self;
+        write!(f, "{batch} of {in_h}x{in_w}, {in_ch} to {out_ch}, {kernel}x{kernel}")?;
+        if 1 < *stride { write!(f, ", stride {stride}") } else { Ok(()) }
+    }
 }
 
 impl ConvShape {

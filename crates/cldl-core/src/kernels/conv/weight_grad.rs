@@ -7,6 +7,7 @@ use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use tracing::instrument;
 
 /// At most so many chunks of images, whose partial sums are added in order at the end. A constant,
 /// not the number of threads: the order of the additions must depend on the shapes alone.
@@ -25,6 +26,7 @@ const SLICE: usize = 4096;
 ///
 /// # Panics
 /// If `dy` is not whole rows.
+#[instrument(level = "trace", skip_all)]
 pub fn bias_grad(channels: usize, dy: &[f32], db: &mut [f32]) {
     assert_eq!(db.len(), channels);
     assert_eq!(dy.len() % channels, 0);

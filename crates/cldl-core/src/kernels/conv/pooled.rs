@@ -1,0 +1,113 @@
+//! Convolution, 2 by 2 max pooling and activation of one example while it is in the cache.
+//!
+//! The convolution's outputs are four times what is left of them: they are not written to memory.
+
+use super::ConvShape;
+use super::forward::by_example;
+use super::outputs::Outputs;
+use super::padding::with_scratch;
+use crate::kernels::activation::{branch, leaky_relu_of};
+use crate::kernels::arch::arch;
+use crate::kernels::pool::{Gather, Grid, Max};
+use crate::kernels::{Finish, Images};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+use tracing::instrument;
+
+/// `y = leaky_relu(max(conv(x)))`, the maximum over windows of 2 by 2 as in
+/// [`max_pool2_forward`](crate::kernels::max_pool2_forward). With two `lanes` the second half of the
+/// images are tangents, which the bias does not reach.
+///
+/// # Shapes
+/// - `x`: `[B, H, W, C]`; `weight`: `[O, C, K, K]`; `bias`: `[O]`
+/// - `y`: `[B, out_h/2, out_w/2, O]`, overwritten
+/// - `argmax`: `[B / lanes, out_h/2, out_w/2, O]`, overwritten: 0.0 to 3.0
+///
+/// # Panics
+/// If the length of a slice contradicts the shape.
+#[instrument(level = "trace", skip_all, fields(%shape, macs = shape.macs()))]
+#[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
+pub fn conv_pool_forward(
+    shape: &ConvShape,
+    lanes: usize,
+    x: Images<'_>,
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    slope: f32,
+    y: &mut [f32],
+    argmax: &mut [f32],
+) {
+    let grid = shape.pooled();
+    assert_eq!(y.len(), shape.batch * grid.out_len());
+    assert_eq!(argmax.len() * lanes, y.len());
+    if !y.is_empty() {
+        arch().dispatch(Pooled { shape, grid, lanes, x, weight, bias, slope, y, argmax });
+    }
+}
+
+impl ConvShape {
+    /// The outputs as windows see them.
+    pub(super) fn pooled(&self) -> Grid {
+        Grid { h: self.out_h(), w: self.out_w(), ch: self.out_ch }
+    }
+}
+
+struct Pooled<'a> {
+    shape: &'a ConvShape,
+    grid: Grid,
+    lanes: usize,
+    x: Images<'a>,
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    slope: f32,
+    y: &'a mut [f32],
+    argmax: &'a mut [f32],
+}
+
+impl WithSimd for Pooled<'_> {
+    type Output = ();
+
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, grid, lanes, x, weight, bias, slope, y, argmax } = self;
+        let examples = shape.batch / lanes;
+        let images = Outputs::new(shape, S::F32_LANES, x, weight, bias, examples);
+        let compute = |(example, (mut y, argmax)): (usize, (Vec<&mut [f32]>, &mut [f32]))| {
+            with_scratch(shape.out_len(), |x| {
+                for (lane, y) in y.iter_mut().enumerate() {
+                    images.image(simd, lane * examples + example, Finish::default(), x);
+                    if lane == 0 {
+                        simd.vectorize(Max { grid, x, y, argmax });
+                    } else {
+                        simd.vectorize(Gather { grid, x, y, argmax });
+                    }
+                }
+            });
+            simd.vectorize(Activate { slope, y });
+        };
+        by_example(y, examples, grid.out_len())
+            .into_par_iter()
+            .zip(argmax.par_chunks_exact_mut(grid.out_len()))
+            .enumerate()
+            .for_each(compute);
+    }
+}
+
+/// The activation of an example: its value, and its tangent if there is one.
+struct Activate<'a> {
+    slope: f32,
+    y: Vec<&'a mut [f32]>,
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let [value, tangents @ ..] = &mut self.y[..] else { return };
+        // The tangent first: it needs the value as it is.
+        for tangent in tangents {
+            tangent.iter_mut().zip(&**value).for_each(|(t, v)| *t = branch(*v, self.slope, *t));
+        }
+        value.iter_mut().for_each(|v| *v = leaky_relu_of(*v, self.slope));
+    }
+}
