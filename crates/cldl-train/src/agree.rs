@@ -52,6 +52,15 @@ pub fn fits(ensemble: &EnsembleConfig, dataset: &DatasetSpec) -> Result<(), Stri
     if !ensemble.std.iter().all(|std| std.is_finite() && *std > 0.0) {
         return Err(format!("the normalization's std {:?} is not above 0", ensemble.std));
     }
+    let (mean, channels) = (&ensemble.mean, takes[0]);
+    if !mean.iter().all(|mean| mean.is_finite())
+        || [mean, &ensemble.std].map(Vec::len) != [channels; 2]
+    {
+        return Err(format!(
+            "the normalization's mean {mean:?} and std {:?} are not a number for each of {channels} channels",
+            ensemble.std
+        ));
+    }
     Ok(())
 }
 

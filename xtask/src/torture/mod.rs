@@ -69,7 +69,7 @@ fn tests(kills: usize) -> Result<()> {
     // The tests run the binaries that lie beside them.
     build(&["build", "--release", "--workspace", "--bins", "--locked"])?;
     // The build without optimization must give the same bytes.
-    build(&["build", "--package", "cldl-cli", "--locked"])?;
+    build(&["build", "--package", "cldl-cli", "--no-default-features", "--locked"])?;
     let mut command = workspace::cargo();
     command
         .args(["test", "--release", "--workspace", "--test", "torture", "--locked"])

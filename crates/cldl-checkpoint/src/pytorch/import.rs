@@ -100,6 +100,8 @@ impl Found {
     /// The ensemble that the tensors are of.
     fn ensemble(mut self, options: &ImportOptions) -> Result<Ensemble, String> {
         let config = self.config(options)?;
+        cldl_train::fits(&config, &options.dataset)
+            .map_err(|what| format!("can't be imported: {what}"))?;
         let problems = self.problems(&config).map_err(|e| first_line(&e))?;
         if !problems.is_empty() {
             return Err(format!("can't be imported: {}", problems.join("; ")));
