@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use cldl_data::untrusted;
+use cldl_checkpoint::pytorch::{ImportOptions, ensemble_of};
+use cldl_data::{DatasetName, untrusted};
 
 #[path = "../xtask/src/reproduce/grid.rs"]
 #[allow(
@@ -19,7 +20,7 @@ mod grid;
 pub type Target = fn(&[u8]);
 
 /// Every reader of files from elsewhere, by name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("idx", idx),
     ("cifar", cifar),
     ("packed", packed),
@@ -27,6 +28,8 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("options", options),
     ("config", config),
     ("checkpoint", checkpoint),
+    ("published", published),
+    ("pytorch", pytorch),
     ("outcomes", outcomes),
     ("request", request),
     ("grid", grid),
@@ -70,7 +73,7 @@ fn options(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Ok(options) = toml::from_str::<cldl_train::TrainOptions>(text)
     {
-        let _ = options.on(&cldl_data::DatasetName::Mnist.into()).method();
+        let _ = options.on(&DatasetName::Mnist.into()).method();
     }
 }
 
@@ -88,6 +91,20 @@ fn checkpoint(bytes: &[u8]) {
     }
 }
 
+fn published(bytes: &[u8]) {
+    if let Ok(config) = cldl_checkpoint::Config::parse(Path::new("config.json"), bytes) {
+        assert_eq!(config.classes.len(), config.ensemble.n_classes);
+    }
+}
+
+fn pytorch(bytes: &[u8]) {
+    let options = ImportOptions { dataset: DatasetName::Mnist.into(), leaky_slope: 0.0 };
+    if let Ok(ensemble) = ensemble_of(bytes, &options) {
+        // Nothing shorter holds one member.
+        assert!(ensemble.params.n_parameters() <= bytes.len());
+    }
+}
+
 fn outcomes(bytes: &[u8]) {
     if let Ok(key) = cldl_eval::key_of(bytes)
         && let Ok(record) = cldl_eval::record_of(bytes, &key)
@@ -101,6 +118,7 @@ fn request(bytes: &[u8]) {
 }
 
 fn grid(bytes: &[u8]) {
+    let _ = cldl_grid::Grid::parse(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = grid::Experiment::parse(text, Path::new("table4.toml"), 4);
     }

@@ -6,6 +6,11 @@ pub(crate) fn cldl() -> PathBuf {
     beside("cldl")
 }
 
+/// `cldl` without optimization, if `cargo xtask torture` has built it.
+pub(crate) fn debug() -> Option<PathBuf> {
+    std::env::var_os("CLDL_TORTURE_DEBUG").map(PathBuf::from)
+}
+
 pub(crate) fn xtask() -> PathBuf {
     beside("xtask")
 }

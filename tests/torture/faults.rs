@@ -13,8 +13,9 @@ use crate::shim;
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
 
+/// One epoch has calls and checkpoints enough.
 fn training() -> String {
-    format!("train --method cldl {TINY} --out run")
+    format!("train --method cldl {TINY} --out run").replace("--epochs 3", "--epochs 1")
 }
 
 /// After a fault the run is whole and goes on to what it would have been.
@@ -35,7 +36,7 @@ fn calls_that_fail() {
     sandbox.succeeds(&training());
     let expected = result_of(&sandbox.path("run"));
     std::fs::remove_dir_all(sandbox.path("run")).unwrap();
-    let most = if record::thorough() { 40 } else { 6 };
+    let most = if record::thorough() { 30 } else { 5 };
     let mut rows = Vec::new();
     for (call, code, what) in [
         ("write", ENOSPC, "no space left"),
@@ -44,7 +45,7 @@ fn calls_that_fail() {
         ("rename", EIO, "input/output error"),
         ("open", EIO, "input/output error"),
     ] {
-        let (mut tried, mut unnoticed) = (0, 0);
+        let (mut tried, mut complaints) = (0, 0);
         for which in 1..=most {
             // Every call at first, then wider apart.
             let which = if which < 10 { which } else { which * which / 10 };
@@ -52,17 +53,23 @@ fn calls_that_fail() {
             command.env("LD_PRELOAD", shim::library());
             command.env("CLDL_FAULT", format!("{call}:{which}:{code}"));
             let ran = Ran::of(command.output().unwrap());
+            if !ran.stderr.contains("shim: a call failed") {
+                // There are no more calls than that.
+                assert_eq!(ran.status, Some(0), "{call} {which}: {ran:?}");
+                std::fs::remove_dir_all(sandbox.path("run")).unwrap();
+                break;
+            }
             tried += 1;
-            if ran.status == Some(0) {
-                unnoticed += 1;
-            } else {
+            // What is a courtesy, such as who holds the lock, may fail unnoticed.
+            if ran.status != Some(0) {
+                complaints += 1;
                 assert_eq!(ran.status, Some(1), "{call} {which}: {ran:?}");
                 let complaint = ran.complaint().to_lowercase();
                 assert!(complaint.contains(what) && complaint.contains('`'), "{complaint}");
             }
             recovers(&sandbox, &expected);
         }
-        assert!(unnoticed < tried, "{call} never failed");
+        assert!(0 < complaints, "{call} never failed");
         rows.push(
             json!({"what": format!("`{call}` fails: {what}"), "tried": tried, "survived": tried}),
         );

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::record;
-use crate::sandbox::{Sandbox, TINY};
+use crate::sandbox::{Sandbox, TINY, files_below};
 
 /// What is broken, how, the command that meets it, and words that its complaint must have.
 struct Case {
@@ -25,9 +25,24 @@ const OPTIMIZER: &str = "run/checkpoint/epoch-0003/optimizer.safetensors";
 const IMAGES: &str = "data/digits/train-images-idx3-ubyte";
 const LABELS: &str = "data/digits/train-labels-idx1-ubyte";
 const DESCRIPTION: &str = "data/digits/dataset.toml";
+const CIFAR: &str = "data/things/data_batch_1.bin";
+const TRAIN_CIFAR: &str =
+    "train --method baseline --dataset data/things --members 1 --epochs 1 --out new";
+const IMPORT: &str = "import weights.pth --dataset data/digits --out new";
+const IMPORT_MODEL: &str =
+    "import run/checkpoint/epoch-0003/model.safetensors --dataset data/digits --out new";
+const CARD: &str = "pub/config.json";
+const EVAL_PUBLISHED: &str = "eval clean pub --examples 20";
 
 fn half(bytes: Vec<u8>) -> Vec<u8> {
     bytes[..bytes.len() / 2].to_vec()
+}
+
+/// A file of `fuzz/regressions/pytorch`, whatever it takes the place of.
+macro_rules! pytorch {
+    ($name:literal) => {
+        |_| include_bytes!(concat!("../../fuzz/regressions/pytorch/", $name)).to_vec()
+    };
 }
 
 /// `bytes` with the first `from` replaced by `to`, which is as long where offsets matter.
@@ -57,6 +72,10 @@ const CASES: &[Case] = &[
         spoil: |b| [&[0x1f, 0x8b, 8, 0][..], &b[4..]].concat(), command: TRAIN, words: &["train-images"] },
     Case { what: "xz that is damaged", file: IMAGES,
         spoil: |b| [&b"\xfd7zXZ\0"[..], &b[6..]].concat(), command: TRAIN, words: &["train-images"] },
+    Case { what: "CIFAR file cut in half", file: CIFAR, spoil: half, command: TRAIN_CIFAR,
+        words: &["data_batch_1.bin", "bytes"] },
+    Case { what: "CIFAR file with a label outside the classes", file: CIFAR,
+        spoil: |mut b| { b[3073] = 77; b }, command: TRAIN_CIFAR, words: &["example 1", "77"] },
     Case { what: "`dataset.toml` that is no TOML", file: DESCRIPTION, spoil: |_| b"format = idx\n".to_vec(),
         command: TRAIN, words: &["dataset.toml", "line 1"] },
     Case { what: "`dataset.toml` with an unknown key", file: DESCRIPTION,
@@ -98,6 +117,54 @@ const CASES: &[Case] = &[
     Case { what: "a checkpoint that leads to another folder", file: MODEL,
         spoil: |b| replaced(&b, r#"\"name\":\"digits\""#, r#"\"name\":\"../../\""#), command: EVAL,
         words: &["is no name of a dataset"] },
+    Case { what: "a published `config.json` of another architecture", file: CARD,
+        spoil: |b| replaced(&b, "lenet5", "resnet20"), command: EVAL_PUBLISHED,
+        words: &["config.json", "`resnet20` takes images"] },
+    Case { what: "a published `config.json` of another normalization", file: CARD,
+        spoil: |b| replaced(&b, "0.2", "0.7"), command: EVAL_PUBLISHED,
+        words: &["`ensemble.mean` is [0.7], and [0.2] in `training`"] },
+    Case { what: "a published `config.json` of another dataset", file: CARD,
+        spoil: |b| replaced(&b, "\"digits\"", "\"digitz\""), command: EVAL_PUBLISHED,
+        words: &["`dataset.name` is digitz, and digits in `training`"] },
+    Case { what: "a published `config.json` with classes missing", file: CARD,
+        spoil: |b| replaced(&b, "\"n_classes\": 10", "\"n_classes\": 7"), command: EVAL_PUBLISHED,
+        words: &["a model of 7 classes, 10 names"] },
+    Case { what: "a published `config.json` that leads to another folder", file: CARD,
+        spoil: |b| replaced(&b, "\"digits\"", "\"../../x\""), command: EVAL_PUBLISHED,
+        words: &["`../../x` is no name of a dataset"] },
+    Case { what: "a published `config.json` of a newer version", file: CARD,
+        spoil: |b| replaced(&b, "\"format_version\": 1", "\"format_version\": 9"), command: EVAL_PUBLISHED,
+        words: &["has version 9, this program reads version 1"] },
+    Case { what: "a PyTorch archive cut in half", file: "weights.pth",
+        spoil: |b| half(pytorch!("zip.pth")(b)), command: IMPORT, words: &["weights.pth", "damaged"] },
+    Case { what: "a PyTorch file whose pickle runs a command", file: "weights.pth",
+        spoil: pytorch!("evil.pth"), command: IMPORT, words: &["`posix.system`", "nothing was run"] },
+    Case { what: "an old PyTorch file whose pickle evaluates a text", file: "weights.pth",
+        spoil: pytorch!("legacy-reduce"), command: IMPORT, words: &["`builtins.eval`", "nothing was run"] },
+    Case { what: "an old PyTorch file that ends in its numbers", file: "weights.pth",
+        spoil: pytorch!("legacy-cut"), command: IMPORT, words: &["ends in the middle of its numbers"] },
+    Case { what: "a PyTorch archive whose entries share bytes", file: "weights.pth",
+        spoil: pytorch!("entries-share-bytes"), command: IMPORT, words: &["more numbers than the file can hold"] },
+    Case { what: "a PyTorch archive with a view of billions", file: "weights.pth",
+        spoil: pytorch!("view-repeats"), command: IMPORT, words: &["larger than the file itself"] },
+    Case { what: "a PyTorch archive whose names multiply", file: "weights.pth",
+        spoil: pytorch!("names-without-end"), command: IMPORT, words: &["a name of more than 256 bytes"] },
+    Case { what: "a PyTorch archive with a dictionary in itself", file: "weights.pth",
+        spoil: pytorch!("dictionary-in-itself"), command: IMPORT, words: &["nested too deep"] },
+    Case { what: "a PyTorch archive of member 999 alone", file: "weights.pth",
+        spoil: pytorch!("members-999"), command: IMPORT, words: &["missing: `model_0.", "more"] },
+    Case { what: "a PyTorch archive with a storage outside its folder", file: "weights.pth",
+        spoil: pytorch!("leads-out"), command: IMPORT, words: &["weights.pth", "etc/passwd`"] },
+    Case { what: "a PyTorch archive that is compressed", file: "weights.pth",
+        spoil: pytorch!("deflated"), command: IMPORT, words: &["weights.pth", "data.pkl"] },
+    Case { what: "weights to import with NaN among them", file: MODEL,
+        spoil: |mut b| { let n = b.len(); b[n - 4..].copy_from_slice(&f32::NAN.to_le_bytes()); b },
+        command: IMPORT_MODEL, words: &["of member 1 that is not finite"] },
+    Case { what: "an outcome cut in half", file: "outcomes", spoil: half, command: "verify outcomes",
+        words: &["outcomes/", ".safetensors", "no safetensors file"] },
+    Case { what: "an outcome with one bit flipped", file: "outcomes",
+        spoil: |mut b| { let n = b.len(); b[n - 1] ^= 1; b }, command: "verify outcomes",
+        words: &["outcomes/", "do not have their checksum"] },
     Case { what: "moments with one bit flipped", file: OPTIMIZER,
         spoil: |mut b| { let n = b.len(); b[n - 3] ^= 1; b }, command: "verify run", words: &["optimizer", "damaged"] },
     Case { what: "a `config.toml` with another seed", file: "run/config.toml",
@@ -111,6 +178,11 @@ const CASES: &[Case] = &[
         command: "train --config options.toml", words: &["options.toml", "line 1", "`epoch`"] },
     Case { what: "options with a number for a name", file: "options.toml", spoil: |_| b"\nmethod = 3\n".to_vec(),
         command: "train --config options.toml", words: &["options.toml", "line 2"] },
+    Case { what: "options with NaN for a number", file: "options.toml",
+        spoil: |_| b"lr = nan\n".to_vec(), command: "train --config options.toml", words: &["lr", "NaN"] },
+    Case { what: "options with a number below zero", file: "options.toml",
+        spoil: |_| b"epochs = -1\n".to_vec(), command: "train --config options.toml",
+        words: &["options.toml", "line 1"] },
     Case { what: "a table's request that is none", file: "request.json", spoil: |_| b"{\"table\": 4".to_vec(),
         command: "table request.json --out table", words: &["request.json", "no request"] },
     Case { what: "a learning rate that makes NaN", file: "unused", spoil: |b| b,
@@ -118,16 +190,35 @@ const CASES: &[Case] = &[
         words: &["member 0", "step 2", "last good checkpoint is kept"] },
 ];
 
+/// Twenty images of ten things in CIFAR-10's format.
+fn write_cifar(sandbox: &Sandbox) {
+    let folder = sandbox.path("data/things");
+    fs::create_dir_all(&folder).unwrap();
+    let images: Vec<u8> =
+        (0..20u8).flat_map(|i| [vec![i % 10], vec![9 * i; 3072]].concat()).collect();
+    fs::write(folder.join("data_batch_1.bin"), &images).unwrap();
+    fs::write(folder.join("test_batch.bin"), &images).unwrap();
+    let description = "format = \"cifar-binary\"\nclasses = [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]\n\
+        mean = [0.5, 0.5, 0.5]\nstd = [0.2, 0.2, 0.2]\ntrain = [\"data_batch_1.bin\"]\ntest = [\"test_batch.bin\"]\n";
+    fs::write(folder.join("dataset.toml"), description).unwrap();
+}
+
 #[test]
 fn one_clear_line_for_each() {
     let sandbox = Sandbox::new();
     sandbox.succeeds(&format!("train --method baseline {TINY} --out run"));
-    for name in ["options.toml", "request.json", "unused"] {
+    for name in ["options.toml", "request.json", "weights.pth", "unused"] {
         fs::write(sandbox.path(name), "").unwrap();
     }
+    write_cifar(&sandbox);
+    sandbox.succeeds("export run --out pub");
+    sandbox.succeeds("eval clean run --examples 20 --store outcomes");
     let mut rows = Vec::new();
     for case in CASES {
         let path = sandbox.path(case.file);
+        // What an outcome is called follows from its key.
+        let inside = path.is_dir().then(|| files_below(&path).into_keys().next().unwrap());
+        let path = inside.map_or(path.clone(), |name| path.join(name));
         let good = fs::read(&path).unwrap();
         fs::write(&path, (case.spoil)(good.clone())).unwrap();
         let ran = sandbox.run(case.command);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use crate::binary;
 use crate::random::Random;
 use crate::record;
-use crate::sandbox::{Sandbox, TINY, files_below, result_of};
+use crate::sandbox::{Ran, Sandbox, TINY, files_below, result_of};
 
 type Result = BTreeMap<String, Vec<u8>>;
 
@@ -38,7 +39,7 @@ impl Victim<'_> {
     fn kill(&self, name: &str, kills: usize) -> Toll {
         let begin = Instant::now();
         self.finish(name);
-        let whole = begin.elapsed();
+        let mut whole = begin.elapsed();
         let expected = (self.result)();
         assert!(!expected.is_empty(), "{name} made nothing");
         (self.reset)();
@@ -47,11 +48,19 @@ impl Victim<'_> {
         while toll.tried < kills || 0 < open {
             if toll.tried == kills {
                 self.finish(name);
-            } else if self.killed_after(whole.mul_f64(random.uniform()), name) {
-                toll.tried += 1;
-                open += 1;
-                (self.check)();
-                continue;
+            } else {
+                match self.killed_after(whole.mul_f64(random.uniform()), name) {
+                    None => {
+                        toll.tried += 1;
+                        open += 1;
+                        (self.check)();
+                        continue;
+                    }
+                    // The machine is quicker than at first: nobody would ever be killed after this.
+                    Some(life) if open == 0 => whole = whole.min(life),
+                    // It began where another was killed.
+                    Some(_) => {}
+                }
             }
             let same = (self.result)() == expected;
             assert!(same, "{name}: after {open} kills the result is another");
@@ -68,21 +77,28 @@ impl Victim<'_> {
         assert!(output.status.success(), "{name}: {text}");
     }
 
-    /// Whether it could be killed before it was through.
-    fn killed_after(&self, delay: Duration, name: &str) -> bool {
+    /// Kills it after `delay`; how long it lived, if it came through before.
+    fn killed_after(&self, delay: Duration, name: &str) -> Option<Duration> {
+        let begin = Instant::now();
         let mut child = self.spawn();
-        std::thread::sleep(delay);
-        if let Some(status) = child.try_wait().unwrap() {
-            let output = child.wait_with_output().unwrap();
-            assert!(status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-            return false;
+        loop {
+            let life = begin.elapsed();
+            if let Some(status) = child.try_wait().unwrap() {
+                let output = child.wait_with_output().unwrap();
+                assert!(status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+                return Some(life);
+            }
+            if delay <= life {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2).min(delay - life));
         }
         // The whole group: what a scheduler or a closed lid takes down.
         let group = format!("-{}", child.id());
         assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
         // It may have come through in the last moment; the result is the same then as well.
         child.wait().unwrap();
-        true
+        None
     }
 
     fn spawn(&self) -> std::process::Child {
@@ -190,6 +206,11 @@ fn reproduce() {
     }
     let sandbox = Sandbox::new();
     let root = sandbox.path("root");
+    let verify = |what: &str| {
+        std::fs::create_dir_all(root.join("runs")).unwrap();
+        let mut command = sandbox.command(&format!("verify {what}"));
+        Ran::of(command.current_dir(&root).output().unwrap())
+    };
     let arguments = "reproduce --table 4 --scale smoke --only adp";
     let victim = Victim {
         command: &|| {
@@ -217,11 +238,11 @@ fn reproduce() {
             // The request has the time in it.
             table["computed_from"]["request"].take();
             result.insert("table".to_owned(), table.to_string().into_bytes());
-            let mut verify = sandbox.command("verify runs results");
-            assert!(verify.current_dir(&root).output().unwrap().status.success());
+            assert_eq!(verify("runs results").status, Some(0));
             result
         },
-        check: &|| {},
+        // Whatever is there is whole; at first there may be nothing.
+        check: &|| assert_ne!(verify("runs").status, Some(1), "{:?}", verify("runs")),
         reset: &|| std::fs::remove_dir_all(&root).unwrap(),
     };
     let toll = victim.kill(arguments, share(12, 1));
@@ -234,11 +255,8 @@ fn two_trainings_of_one_run() {
     let long =
         format!("train --method cldl {TINY} --epochs 4000 --out run").replace("--epochs 3 ", "");
     let mut first = sandbox.command(&long).stderr(Stdio::null()).spawn().unwrap();
-    let begin = Instant::now();
-    while !sandbox.path("run/checkpoint").exists() {
-        assert!(begin.elapsed() < Duration::from_mins(2), "no checkpoint");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let run = sandbox.path("run");
+    wait_for_another_checkpoint(&run, &[]);
     let second = sandbox.run(&long);
     assert_eq!(second.status, Some(1), "{second:?}");
     let complaint = second.complaint();
@@ -247,13 +265,30 @@ fn two_trainings_of_one_run() {
     first.wait().unwrap();
 
     // The lock of the dead binds nobody; Ctrl-C saves at the next step, in the middle of an epoch.
+    let before = checkpoints(&run);
     let third =
         sandbox.command(&long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    wait_for_another_checkpoint(&run, &before);
     Command::new("kill").args(["-INT", &third.id().to_string()]).status().unwrap();
-    let third = crate::sandbox::Ran::of(third.wait_with_output().unwrap());
+    let third = Ran::of(third.wait_with_output().unwrap());
     assert_eq!(third.status, Some(1), "{third:?}");
     let complaint = third.complaint();
     assert!(complaint.contains("run the same command again to go on from `run`"), "{complaint}");
     sandbox.succeeds("verify run");
+}
+
+/// The names of the whole checkpoints of a run.
+fn checkpoints(run: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(run.join("checkpoint")).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with('.')).collect()
+}
+
+/// Until the run has a checkpoint that is none of `old`.
+fn wait_for_another_checkpoint(run: &Path, old: &[String]) {
+    let begin = Instant::now();
+    while checkpoints(run).iter().all(|name| old.contains(name)) {
+        assert!(begin.elapsed() < Duration::from_mins(2), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::pinned::METHODS;
 use crate::record;
 use crate::sandbox::{Ran, Sandbox, TINY, result_of};
 
@@ -60,15 +61,18 @@ fn eight_at_once() {
 fn memory_stays_within_its_estimate() {
     let sandbox = Sandbox::new();
     let mut rows = Vec::new();
-    for method in ["baseline", "cldl", "dverge --distill-steps 2"] {
-        let arguments = format!("train --method {method} {TINY} --out {} --json", &method[..4]);
+    let few = ["baseline", "cldl", "dverge --distill-steps 2"];
+    for method in if record::thorough() { &METHODS[..] } else { &few } {
+        let arguments = format!("train --method {method} {TINY} --out run --json");
         let json = |arguments: &str| -> Value {
             serde_json::from_str(&sandbox.succeeds(arguments).stdout).unwrap()
         };
         let estimate =
             json(&format!("{arguments} --dry-run"))["expected_memory_bytes"].as_f64().unwrap();
         let peak = json(&arguments)["peak_memory_bytes"].as_f64().unwrap();
+        std::fs::remove_dir_all(sandbox.path("run")).unwrap();
         assert!(peak < 1.3 * estimate, "{method}: {peak} bytes, the estimate was {estimate}");
+        assert!(estimate < 2.0 * peak, "{method}: {peak} bytes, the estimate was {estimate}");
         rows.push(json!({"what": method, "estimate_bytes": estimate, "peak_bytes": peak}));
     }
     record::keep("memory", &json!(rows));

@@ -64,7 +64,11 @@ impl Sandbox {
 
     /// The binary with `arguments` (split at spaces), not yet started.
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(binary::cldl());
+        self.command_of(&binary::cldl(), arguments)
+    }
+
+    pub(crate) fn command_of(&self, binary: &Path, arguments: &str) -> Command {
+        let mut command = Command::new(binary);
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())

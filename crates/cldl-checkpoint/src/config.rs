@@ -6,8 +6,9 @@ use std::path::Path;
 use cldl_core::FileDigest;
 use cldl_data::DatasetSpec;
 use cldl_models::EnsembleConfig;
-use cldl_train::TrainConfig;
+use cldl_train::{TrainConfig, difference, fits};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{Accuracy, CheckpointError};
 
@@ -97,7 +98,7 @@ impl Config {
     ///
     /// # Errors
     /// If they are something else, or of a newer version.
-    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
         #[derive(Deserialize)]
         struct Head {
             format: String,
@@ -117,8 +118,34 @@ impl Config {
             );
             return Err(CheckpointError::invalid(path, problem));
         }
-        serde_json::from_slice(bytes)
-            .map_err(|e| CheckpointError::invalid(path, format!("is damaged: {e}")))
+        let config: Self = serde_json::from_slice(bytes)
+            .map_err(|e| CheckpointError::invalid(path, format!("is damaged: {e}")))?;
+        config.check().map_err(|problem| CheckpointError::invalid(path, problem))?;
+        Ok(config)
+    }
+
+    /// Checks that its parts are of one model.
+    fn check(&self) -> Result<(), String> {
+        let contradicts = |what: String| Err(format!("contradicts itself: {what}"));
+        let (classes, n_classes) = (self.classes.len(), self.ensemble.n_classes);
+        if classes != n_classes {
+            return contradicts(format!("a model of {n_classes} classes, {classes} names"));
+        }
+        if let Err(what) = fits(&self.ensemble, &self.dataset) {
+            return contradicts(what);
+        }
+        let Some(training) = &self.training else { return Ok(()) };
+        if let Err(what) = training.check() {
+            return contradicts(format!("`training`: {what}"));
+        }
+        let own = json!({"ensemble": self.ensemble, "dataset": self.dataset});
+        let trained = json!({"ensemble": training.ensemble, "dataset": training.data.dataset});
+        match difference(&own, &trained) {
+            None => Ok(()),
+            Some((name, here, there)) => {
+                contradicts(format!("`{name}` is {here}, and {there} in `training`"))
+            }
+        }
     }
 
     /// What it is, for people: `3 LeNet-5 on mnist (cldl-3-4-4)`.

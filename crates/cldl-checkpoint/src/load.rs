@@ -77,10 +77,6 @@ fn build(
     if let Some((name, tensor)) = tensors.iter().find(|(_, tensor)| tensor.dtype() != DType::F32) {
         return Err(format!("has a tensor `{name}` of {:?}, expected F32", tensor.dtype()));
     }
-    let (classes, n_classes) = (config.classes.len(), config.ensemble.n_classes);
-    if classes != n_classes || config.dataset.n_classes() != n_classes {
-        return Err(format!("has {n_classes} classes, its config names {classes}"));
-    }
     let mut source = Params::stored(tensors);
     let ensemble = Ensemble::new(config.ensemble.clone(), &mut source, device);
     drop(source);

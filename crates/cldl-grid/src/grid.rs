@@ -76,7 +76,26 @@ impl Grid {
     pub fn read(folder: &Path) -> io::Result<Self> {
         let path = folder.join(GRID_FILE);
         let text = std::fs::read(&path).map_err(|e| files::named(&path, &e))?;
-        serde_json::from_slice(&text).map_err(|e| files::named(&path, &e.into()))
+        Self::parse(&text).map_err(|e| files::named(&path, &e))
+    }
+
+    /// Reads the bytes of a `grid.json`.
+    ///
+    /// # Errors
+    /// If they are none, or an id or a time makes no sense.
+    pub fn parse(bytes: &[u8]) -> io::Result<Self> {
+        let grid: Self = serde_json::from_slice(bytes)?;
+        for Task { id, seconds, .. } in &grid.tasks {
+            // Ids name folders: they must not lead anywhere else.
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if id.is_empty() || id.starts_with('.') || !id.chars().all(plain) {
+                return Err(io::Error::other(format!("{id:?} is no id of a task")));
+            }
+            if *seconds < 0.0 {
+                return Err(io::Error::other(format!("the task `{id}` takes {seconds} seconds")));
+            }
+        }
+        Ok(grid)
     }
 
     /// Writes the grid into `folder`.
@@ -99,5 +118,30 @@ impl Task {
     /// Where its attempts are, under the grid's root.
     pub fn folder(&self, root: &Path) -> PathBuf {
         root.join("runs/tasks").join(&self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Grid;
+
+    #[test]
+    fn ids_stay_in_their_folder() {
+        let grid = |id: &str, seconds: f64| {
+            let task = serde_json::json!({
+                "id": id, "name": "a task", "kind": "attack", "args": [], "needs": [],
+                "seconds": seconds, "memory": null, "done": false, "earlier": 0,
+            });
+            let grid = serde_json::json!({
+                "name": "a grid", "command": "", "root": "../..", "planned": 0, "workers": 1,
+                "tasks": [task],
+            });
+            Grid::parse(grid.to_string().as_bytes()).map(drop).map_err(|e| e.to_string())
+        };
+        grid("train-adp-0_1.5", 2.0).unwrap();
+        for id in ["../../x", "a/b", "", ".", "..", "a\nb"] {
+            assert!(grid(id, 2.0).unwrap_err().ends_with("is no id of a task"), "{id}");
+        }
+        assert!(grid("a", -1.0).unwrap_err().contains("takes -1 seconds"));
     }
 }

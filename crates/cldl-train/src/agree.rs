@@ -1,11 +1,13 @@
 //! Where two configs differ, and where one contradicts itself: said in one line that names both sides.
 
+use cldl_data::DatasetSpec;
+use cldl_models::EnsembleConfig;
 use serde_json::Value;
 
 use crate::TrainConfig;
 
 /// The first setting in which two configs (as JSON or what deserializes to it) differ, with both values.
-pub(crate) fn difference(one: &Value, other: &Value) -> Option<(String, String, String)> {
+pub fn difference(one: &Value, other: &Value) -> Option<(String, String, String)> {
     differ("", one, other)
 }
 
@@ -30,6 +32,38 @@ fn shown(value: &Value) -> String {
     }
 }
 
+/// Checks that `ensemble` is one for the images of `dataset`; it may be normalized otherwise than our own.
+///
+/// # Errors
+/// One line with both sides.
+pub fn fits(ensemble: &EnsembleConfig, dataset: &DatasetSpec) -> Result<(), String> {
+    // The name finds a folder: it must not lead anywhere else.
+    if dataset.name().contains(['/', '\\']) || [".", ".."].contains(&dataset.name()) {
+        return Err(format!("`{dataset}` is no name of a dataset"));
+    }
+    let (takes, has) = (ensemble.arch.image_shape(), dataset.image_shape());
+    if takes != has {
+        return Err(format!("`{}` takes images {takes:?}, `{dataset}` has {has:?}", ensemble.arch));
+    }
+    if ensemble.n_classes != dataset.n_classes() {
+        let (here, there) = (ensemble.n_classes, dataset.n_classes());
+        return Err(format!("the ensemble has {here} classes, `{dataset}` has {there}"));
+    }
+    if !ensemble.std.iter().all(|std| std.is_finite() && *std > 0.0) {
+        return Err(format!("the normalization's std {:?} is not above 0", ensemble.std));
+    }
+    let (mean, channels) = (&ensemble.mean, takes[0]);
+    if !mean.iter().all(|mean| mean.is_finite())
+        || [mean, &ensemble.std].map(Vec::len) != [channels; 2]
+    {
+        return Err(format!(
+            "the normalization's mean {mean:?} and std {:?} are not a number for each of {channels} channels",
+            ensemble.std
+        ));
+    }
+    Ok(())
+}
+
 impl TrainConfig {
     /// What in the config contradicts itself: the ensemble must be one for its dataset.
     ///
@@ -37,21 +71,7 @@ impl TrainConfig {
     /// One line with both sides.
     pub fn check(&self) -> Result<(), String> {
         let (ensemble, dataset) = (&self.ensemble, &self.data.dataset);
-        // The name finds a folder: it must not lead anywhere else.
-        if dataset.name().contains(['/', '\\']) || [".", ".."].contains(&dataset.name()) {
-            return Err(format!("`{dataset}` is no name of a dataset"));
-        }
-        let (takes, has) = (ensemble.arch.image_shape(), dataset.image_shape());
-        if takes != has {
-            return Err(format!(
-                "`{}` takes images {takes:?}, `{dataset}` has {has:?}",
-                ensemble.arch
-            ));
-        }
-        if ensemble.n_classes != dataset.n_classes() {
-            let (here, there) = (ensemble.n_classes, dataset.n_classes());
-            return Err(format!("the ensemble has {here} classes, `{dataset}` has {there}"));
-        }
+        fits(ensemble, dataset)?;
         for (name, values, expected) in
             [("mean", &ensemble.mean, dataset.mean()), ("std", &ensemble.std, dataset.std())]
         {
@@ -62,9 +82,6 @@ impl TrainConfig {
                     "the ensemble is normalized by {name} {values:?}, `{dataset}` by {expected:?}"
                 ));
             }
-        }
-        if !ensemble.std.iter().all(|std| std.is_finite() && *std > 0.0) {
-            return Err(format!("the normalization's std {:?} is not above 0", ensemble.std));
         }
         Ok(())
     }

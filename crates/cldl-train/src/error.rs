@@ -29,10 +29,9 @@ pub enum TrainError {
         /// What is wrong with it, and what to do.
         problem: String,
     },
-    /// An image, a loss, a gradient or a weight that is not finite.
+    /// An image, a loss, a gradient, a weight or a running statistic that is not finite.
     #[error(
-        "{what}: epoch {epoch}, step {step} of the training; the last good checkpoint is kept: try a \
-         smaller `--lr`"
+        "{what}: epoch {epoch}, step {step} of the training; the last good checkpoint is kept: {remedy}"
     )]
     NotFinite {
         /// What, and of which member.
@@ -41,6 +40,8 @@ pub enum TrainError {
         epoch: usize,
         /// Step since the training began, from 1.
         step: usize,
+        /// What to do.
+        remedy: &'static str,
     },
     /// Another process is at the same run.
     #[error("`{}` is in use, {reason}: wait for it to end, or train into another `--out`", path.display())]

@@ -30,6 +30,41 @@ pub(crate) fn broken_term(
     Ok(Some(format!("the term `{term}` is {value}{whose}")))
 }
 
+/// The image of a step that has a pixel which is no number, if there is one.
+pub(crate) fn broken_image(step: &Step<'_>) -> Result<Option<String>> {
+    for images in [Some(step.images), step.partner].into_iter().flatten() {
+        if is_finite(images)? {
+            continue;
+        }
+        for row in 0..images.dims()[0] {
+            if !is_finite(&images.get(row)?)? {
+                // Only of the batch itself is it known which examples they are.
+                let example = step.examples.get(row).filter(|_| step.partner.is_none());
+                let which = example.map_or("the batch".to_owned(), |i| format!("image {i}"));
+                return Ok(Some(format!("a pixel of {which} is no number")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The running statistic that is no number, if there is one. The loss of a training does not see it, but no
+/// evaluation could use the ensemble.
+pub(crate) fn broken_statistic(ensemble: &Ensemble) -> Result<Option<String>> {
+    for (name, buffer) in &ensemble.params.buffers {
+        if !is_finite(buffer.as_tensor())? {
+            return Ok(Some(format!("the statistic {} is no number", owner(name))));
+        }
+    }
+    Ok(None)
+}
+
+/// "ce 2.31, ld 0.5": the terms of a loss, each with its value.
+pub(crate) fn listed(terms: &Terms) -> String {
+    let parts = terms.parts.iter().map(|(name, value)| format!("{name} {value:.3e}"));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
 /// The first member whose scores of `images` are not all numbers.
 fn guilty_member(ensemble: &Ensemble, images: &Tensor) -> Result<Option<usize>> {
     for (i, member) in ensemble.members.iter().enumerate() {

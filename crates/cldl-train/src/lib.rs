@@ -41,6 +41,7 @@ mod trainer;
 mod verify;
 
 pub use adam::{Adam, AdamConfig, Overflow};
+pub use agree::{difference, fits};
 pub use checkpoint::{LoadedEnsemble, check_finite, ensemble_of, load_ensemble};
 pub use config::{TrainConfig, TrainData};
 pub use cost::{Cost, measure};

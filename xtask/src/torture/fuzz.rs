@@ -6,21 +6,26 @@
 use super::found;
 use crate::{child, workspace};
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 /// The targets, and of 100 executions how many each gets: cheap parsers of binary formats get more.
-const TARGETS: [(&str, u64); 10] = [
-    ("idx", 25),
-    ("cifar", 10),
-    ("packed", 15),
+const TARGETS: [(&str, u64); 12] = [
+    ("idx", 15),
+    ("cifar", 8),
+    ("packed", 13),
     ("dataset", 6),
     ("options", 6),
     ("config", 6),
     ("checkpoint", 12),
-    ("outcomes", 12),
+    ("published", 4),
+    ("pytorch", 12),
+    ("outcomes", 10),
     ("request", 4),
     ("grid", 4),
 ];
@@ -42,19 +47,41 @@ pub(super) fn run(executions: u64) -> Result<()> {
         .env("RUSTFLAGS", INSTRUMENTATION);
     ensure!(child::run(&mut command)?.status.success(), "the fuzzers do not build");
     let program = build.join(triple).join("release/hostile");
-    let mut rows = Vec::new();
-    for (target, share) in TARGETS {
-        let (row, crashed) = fuzz(&program, target, executions * share / 100)?;
-        rows.push(row);
-        std::fs::create_dir_all(found())?;
-        std::fs::write(found().join("fuzz.json"), serde_json::to_string_pretty(&rows)? + "\n")?;
-        ensure!(!crashed, "`{target}` crashed; the input is in target/torture/crashes");
-    }
+    // One target at a time on each core.
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, Value)>> {
+        let mut rows = Vec::new();
+        loop {
+            let which = next.fetch_add(1, Ordering::Relaxed);
+            let Some((target, share)) = TARGETS.get(which) else { return Ok(rows) };
+            // Rounded up: in all they must not be fewer than asked for.
+            rows.push((which, fuzz(&program, target, (executions * share).div_ceil(100))?));
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut rows: Vec<(usize, Value)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let done = |worker: ScopedJoinHandle<'_, Result<Vec<_>>>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().map(done).collect::<Result<Vec<_>>>()
+    })?
+    .concat();
+    rows.sort_by_key(|(which, _)| *which);
+    let rows: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
+    std::fs::create_dir_all(found())?;
+    std::fs::write(found().join("fuzz.json"), serde_json::to_string_pretty(&rows)? + "\n")?;
+    let crashed = rows.iter().find(|row| row["crashes"] != 0);
+    ensure!(
+        crashed.is_none(),
+        "{} crashed; the input is in target/torture/crashes",
+        crashed.map(|row| row["target"].to_string()).unwrap_or_default()
+    );
     Ok(())
 }
 
-/// One target; its row, and whether it crashed.
-fn fuzz(program: &Path, target: &str, executions: u64) -> Result<(serde_json::Value, bool)> {
+/// One target; its row.
+fn fuzz(program: &Path, target: &str, executions: u64) -> Result<Value> {
     let corpus = found().join("corpus").join(target);
     let crashes = found().join("crashes");
     std::fs::create_dir_all(&corpus)?;
@@ -85,9 +112,7 @@ fn fuzz(program: &Path, target: &str, executions: u64) -> Result<(serde_json::Va
     let crashed = !ended.status.success();
     eprintln!("fuzz {target}: {executed} executions in {seconds:.0} s, crashed: {crashed}");
     let crashes = u32::from(crashed);
-    let row =
-        json!({"target": target, "executions": executed, "seconds": seconds, "crashes": crashes});
-    Ok((row, crashed))
+    Ok(json!({"target": target, "executions": executed, "seconds": seconds, "crashes": crashes}))
 }
 
 /// The number of executions in libFuzzer's final statistics.
@@ -105,5 +130,17 @@ mod tests {
         assert_eq!(super::executed("#1 INITED"), None);
         let shares: u64 = super::TARGETS.iter().map(|(_, share)| share).sum();
         assert_eq!(shares, 100);
+    }
+
+    #[test]
+    fn every_target_that_has_regressions_is_fuzzed() {
+        let folder = crate::workspace::root().join("fuzz/regressions");
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut folders: Vec<_> =
+            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut targets = super::TARGETS.map(|(target, _)| target.to_owned()).to_vec();
+        folders.sort();
+        targets.sort();
+        assert_eq!(folders, targets);
     }
 }

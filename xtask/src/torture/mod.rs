@@ -67,16 +67,23 @@ fn found() -> PathBuf {
 
 fn tests(kills: usize) -> Result<()> {
     // The tests run the binaries that lie beside them.
-    let mut build = workspace::cargo();
-    build.args(["build", "--release", "--workspace", "--bins", "--locked"]);
-    ensure!(child::run(&mut build)?.status.success(), "it does not build");
+    build(&["build", "--release", "--workspace", "--bins", "--locked"])?;
+    // The build without optimization must give the same bytes.
+    build(&["build", "--package", "cldl-cli", "--no-default-features", "--locked"])?;
     let mut command = workspace::cargo();
     command
         .args(["test", "--release", "--workspace", "--test", "torture", "--locked"])
         // One after the other: kills are timed.
         .args(["--", "--test-threads", "1"])
         .env("CLDL_TORTURE", kills.to_string())
+        .env("CLDL_TORTURE_DEBUG", workspace::root().join("target/debug/cldl"))
         .env("CLDL_TORTURE_OUT", found());
     ensure!(child::run(&mut command)?.status.success(), "something did not survive; see above");
+    Ok(())
+}
+
+fn build(arguments: &[&str]) -> Result<()> {
+    let built = child::run(workspace::cargo().args(arguments))?.status.success();
+    ensure!(built, "`cargo {}` failed", arguments.join(" "));
     Ok(())
 }

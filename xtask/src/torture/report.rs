@@ -18,6 +18,7 @@ pub(super) fn markdown(found: &Path) -> Result<String> {
         fuzz(&mut text, LIBFUZZER, &rows(found, "fuzz")?)?;
     }
     writeln!(text, "\n{}", include_str!("../../../fuzz/found.md").trim_end())?;
+    pinned(&mut text, found)?;
     load(&mut text, found)?;
     Ok(text.trim_end().to_owned() + "\n")
 }
@@ -56,6 +57,12 @@ time, in the optimized build; a panic counts as a crash.";
 const LIBFUZZER: &str = "\
 libFuzzer, guided by coverage, with AddressSanitizer, overflow checks and debug assertions; a single
 allocation of 64 MB counts as a crash as well.";
+
+const PINNED: &str = "\
+The model of a tiny training of each method is pinned in `tests/torture/pinned.json`. It may differ between
+families of instruction sets (AVX-512, AVX2, none), where the length of vectors sets the order of sums, and
+nowhere else.
+";
 
 fn rows(found: &Path, name: &str) -> Result<Vec<Value>> {
     let path = found.join(format!("{name}.json"));
@@ -105,6 +112,23 @@ fn fuzz(text: &mut String, how: &str, rows: &[Value]) -> Result<()> {
         let executions = grouped(row["executions"].as_u64().unwrap_or_default());
         let target = row["target"].as_str().unwrap_or_default();
         writeln!(text, "| {target} | {executions} | {} |", row["crashes"])?;
+    }
+    Ok(())
+}
+
+fn pinned(text: &mut String, found: &Path) -> Result<()> {
+    let pinned: Value = serde_json::from_str(&std::fs::read_to_string(found.join("pinned.json"))?)?;
+    let family = pinned["family"].as_str().unwrap_or_default();
+    writeln!(text, "\n## Bytes that do not depend on luck\n\n{PINNED}")?;
+    writeln!(text, "| training, on {family} | the same by | SHA-256 of the model begins with |")?;
+    writeln!(text, "| --- | --- | --- |")?;
+    for row in pinned["rows"].as_array().into_iter().flatten() {
+        let cell = |key: &str| row[key].as_str().unwrap_or_default();
+        let same = row["same"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let same = same.collect::<Vec<_>>().join("; ");
+        let digest = cell("sha256");
+        let digest = digest.get(..16).unwrap_or(digest);
+        writeln!(text, "| `--method {}` | {same} | `{digest}` |", cell("what"))?;
     }
     Ok(())
 }

@@ -5,15 +5,14 @@ use std::io::{Cursor, Read as _};
 
 use zip::ZipArchive;
 
-use super::pickle::Pickle;
+use super::pickle::{LARGEST, Pickle};
 use super::tensor::Storage;
-
-/// Largest pickle of a state_dict that we can think of.
-const LARGEST_PICKLE: u64 = 64 << 20;
 
 /// A zip file that `torch.save` wrote.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
+    /// Length of the file.
+    length: u64,
     /// The folder that holds everything.
     prefix: String,
 }
@@ -27,14 +26,14 @@ impl<'a> Archive<'a> {
         let Some(prefix) = prefix else {
             return Err("is a zip file, but not one of `torch.save`".to_owned());
         };
-        Ok(Self { zip, prefix })
+        Ok(Self { zip, length: bytes.len() as u64, prefix })
     }
 
     pub(super) fn pickle(&mut self) -> Result<Pickle, String> {
         if self.read("byteorder", 16).is_ok_and(|order| order != b"little") {
             return Err("has big-endian numbers".to_owned());
         }
-        Pickle::read(&self.read("data.pkl", LARGEST_PICKLE)?)
+        Pickle::read(&self.read("data.pkl", LARGEST as u64)?)
     }
 
     /// The bytes of `storages` by key.
@@ -43,11 +42,14 @@ impl<'a> Archive<'a> {
         storages: impl Iterator<Item = Storage<'b>>,
     ) -> Result<BTreeMap<String, Vec<u8>>, String> {
         let mut contents = BTreeMap::new();
+        let mut room = self.length;
         for storage in storages {
             if contents.contains_key(storage.key) {
                 continue;
             }
             let size = storage.bytes().ok_or("is damaged")? as u64;
+            // Entries of a zip file may share their bytes; those of `torch.save` never do.
+            room = room.checked_sub(size).ok_or("claims more numbers than the file can hold")?;
             let bytes = self.read(&format!("data/{}", storage.key), size)?;
             if bytes.len() as u64 != size {
                 return Err(format!("is damaged: storage `{}` is too short", storage.key));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candle::{Device, Tensor};
-use cldl_core::Params;
+use candle::{DType, Device, Tensor};
+use cldl_core::{Init, Params};
 use cldl_data::DatasetSpec;
 use cldl_models::{Arch, Ensemble, EnsembleConfig};
 
-use super::state_dict::read_state_dict;
+use super::state_dict::{read_state_dict, tensors_of};
 use crate::error::first_line;
 use crate::{CheckpointError, Config};
 
@@ -42,17 +42,20 @@ pub fn import(
     let names = files.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>();
     let misfit =
         |problem: String| CheckpointError::Argument(format!("{} {problem}", names.join(" with ")));
-    let ensemble_config = found.config(options).map_err(misfit)?;
-    let problems = found.problems(&ensemble_config)?;
-    if !problems.is_empty() {
-        return Err(misfit(format!("can't be imported: {}", problems.join("; "))));
-    }
-    let mut source = Params::stored(&mut found.tensors);
-    let ensemble = Ensemble::new(ensemble_config.clone(), &mut source, &Device::Cpu);
-    drop(source);
-    let ensemble = ensemble.map_err(|e| misfit(first_line(&e)))?;
-    let config = Config::new(ensemble_config, options.dataset.clone(), None, 0);
+    let ensemble = found.ensemble(options).map_err(misfit)?;
+    let config = Config::new(ensemble.config.clone(), options.dataset.clone(), None, 0);
     Ok((ensemble, Config { imported_from: origins, ..config }))
+}
+
+/// The ensemble in the bytes of one file: what [`import`] makes of it.
+///
+/// # Errors
+/// What is wrong with it.
+#[doc(hidden)]
+pub fn ensemble_of(bytes: &[u8], options: &ImportOptions) -> Result<Ensemble, String> {
+    let mut found = Found::default();
+    found.add(tensors_of(bytes)?)?;
+    found.ensemble(options)
 }
 
 /// Tensors under our names, from one or several files.
@@ -94,6 +97,23 @@ impl Found {
         Ok(())
     }
 
+    /// The ensemble that the tensors are of.
+    fn ensemble(mut self, options: &ImportOptions) -> Result<Ensemble, String> {
+        let config = self.config(options)?;
+        cldl_train::fits(&config, &options.dataset)
+            .map_err(|what| format!("can't be imported: {what}"))?;
+        let problems = self.problems(&config).map_err(|e| first_line(&e))?;
+        if !problems.is_empty() {
+            return Err(format!("can't be imported: {}", problems.join("; ")));
+        }
+        let mut source = Params::stored(&mut self.tensors);
+        let ensemble = Ensemble::new(config, &mut source, &Device::Cpu);
+        drop(source);
+        let ensemble = ensemble.map_err(|e| first_line(&e))?;
+        cldl_train::check_finite(&ensemble)?;
+        Ok(ensemble)
+    }
+
     /// The shape of the ensemble that the tensors are of.
     fn config(&self, options: &ImportOptions) -> Result<EnsembleConfig, String> {
         let has = |name: &str| self.tensors.contains_key(&format!("model_0.{name}"));
@@ -121,15 +141,14 @@ impl Found {
     }
 
     /// How the tensors differ from those of an ensemble of shape `config`.
-    fn problems(&self, config: &EnsembleConfig) -> Result<Vec<String>, CheckpointError> {
-        let mut source = Params::fresh(0, &Device::Cpu);
-        let wanted = Ensemble::new(config.clone(), &mut source, &Device::Cpu)?.params.tensors();
+    fn problems(&self, config: &EnsembleConfig) -> candle::Result<Vec<String>> {
+        let wanted = shapes(config)?;
         let missing: Vec<_> =
             wanted.keys().filter(|name| !self.tensors.contains_key(*name)).collect();
         let unknown: Vec<_> =
             self.tensors.keys().filter(|name| !wanted.contains_key(*name)).collect();
         let misshapen = self.tensors.iter().filter_map(|(name, tensor)| {
-            let (found, wanted) = (tensor.dims(), wanted.get(name)?.dims());
+            let (found, wanted) = (tensor.dims(), wanted.get(name)?.as_slice());
             (found != wanted).then(|| format!("`{name}` is {found:?}, expected {wanted:?}"))
         });
         let mut problems = Vec::new();
@@ -138,6 +157,24 @@ impl Found {
         problems.extend(misshapen.take(MOST_LISTED));
         Ok(problems)
     }
+}
+
+/// Name and shape of every tensor of an ensemble of shape `config`. One member is built and stands for all: their
+/// number is whatever a name in the file says.
+fn shapes(config: &EnsembleConfig) -> candle::Result<BTreeMap<String, Vec<usize>>> {
+    let mut source =
+        |_: &str, shape: &[usize], _: Init| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+    let one = EnsembleConfig { members: 1, ..config.clone() };
+    let mut shapes = BTreeMap::new();
+    for (name, tensor) in Ensemble::new(one, &mut source, &Device::Cpu)?.params.tensors() {
+        let shape = tensor.dims().to_vec();
+        match name.strip_prefix("model_0.") {
+            None => drop(shapes.insert(name, shape)),
+            Some(rest) => shapes
+                .extend((0..config.members).map(|i| (format!("model_{i}.{rest}"), shape.clone()))),
+        }
+    }
+    Ok(shapes)
 }
 
 /// How many names a message lists.

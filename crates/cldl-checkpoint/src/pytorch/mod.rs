@@ -12,5 +12,5 @@ mod pickle;
 mod state_dict;
 mod tensor;
 
-pub use import::{ImportOptions, import};
+pub use import::{ImportOptions, ensemble_of, import};
 pub use state_dict::{StateDict, read_state_dict};

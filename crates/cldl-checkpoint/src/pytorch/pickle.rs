@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 
+/// The longest pickle that is read, in bytes. Each may become a hundred in memory; the state_dict of ten
+/// thousand tensors is shorter.
+pub(super) const LARGEST: usize = 4 << 20;
+
 /// Position of a value in a [`Pickle`].
 pub(super) type Id = usize;
 
@@ -77,10 +81,10 @@ impl Pickle {
     /// Reads the pickle that `bytes` start with.
     ///
     /// # Errors
-    /// In words, if it is cut off, or has an opcode that no state_dict has.
+    /// In words, if it is cut off or longer than [`LARGEST`], or has an opcode that no state_dict has.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
-        Machine { input: bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new() }
-            .run()
+        let input = &bytes[..bytes.len().min(LARGEST)];
+        Machine { input, at: 0, stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new() }.run()
     }
 }
 

@@ -17,8 +17,9 @@ use crate::{CheckpointError, Origin};
 const DEEPEST: usize = 4;
 /// How many entries all dictionaries may have.
 const MOST_ENTRIES: usize = 100_000;
-/// How many weights all tensors may have.
-const MOST_WEIGHTS: usize = 1 << 28;
+/// How long a tensor's name may be. A key may stand in many places, so that the pickle's length does not bound
+/// what all names take.
+const LONGEST_NAME: usize = 256;
 
 /// Tensors by their names; those of a dictionary in a dictionary have a dot between the names.
 #[derive(Debug)]
@@ -40,19 +41,19 @@ pub fn read_state_dict(path: &Path) -> Result<StateDict, CheckpointError> {
     Ok(StateDict { tensors, origin: Origin { name, digest: FileDigest::of(&bytes) } })
 }
 
-fn tensors_of(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
+pub(super) fn tensors_of(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
     if bytes.starts_with(b"PK\x03\x04") {
         let mut archive = Archive::open(bytes)?;
         let pickle = archive.pickle()?;
         let views = views(&pickle)?;
         let storages = archive.storages(storages_of(&views))?;
-        return read_all(&views, &storages);
+        return read_all(&views, &storages, bytes.len());
     }
     if Legacy::is(bytes) {
         let legacy = Legacy::open(bytes)?;
         let views = views(&legacy.pickle)?;
         let storages = legacy.storages()?;
-        return read_all(&views, &storages);
+        return read_all(&views, &storages, bytes.len());
     }
     let tensors = candle::safetensors::load_buffer(bytes, &Device::Cpu)
         .map_err(|_| "is neither a file of `torch.save` nor a safetensors file".to_owned())?;
@@ -74,14 +75,17 @@ fn storages_of<'a>(views: &'a BTreeMap<String, View<'a>>) -> impl Iterator<Item 
     views.values().map(|view| view.storage)
 }
 
+/// The tensors of a file of `length` bytes.
 fn read_all(
     views: &BTreeMap<String, View<'_>>,
     storages: &BTreeMap<String, Vec<u8>>,
+    length: usize,
 ) -> Result<BTreeMap<String, Tensor>, String> {
     let weights = views.values().try_fold(0usize, |sum, view| sum.checked_add(view.count()?));
-    // Many tensors may look at one storage, so that the file's length does not bound them.
-    if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
-        return Err("has tensors that are larger than any ensemble's".to_owned());
+    // Many tensors may look at one storage: tied weights do, but not by the hundred. A weight takes two bytes
+    // or four, so that this leaves room for some.
+    if weights.is_none_or(|weights| weights > length) {
+        return Err("has tensors that are larger than the file itself".to_owned());
     }
     let mut tensors = BTreeMap::new();
     for (name, view) in views {
@@ -128,6 +132,9 @@ impl Walk<'_> {
             // Whatever has no name, or is neither a tensor nor a dictionary, is no weight.
             let pickle = self.pickle;
             let Some(key) = pickle.text(*key) else { continue };
+            if prefix.len() + key.len() > LONGEST_NAME {
+                return Err(format!("has a name of more than {LONGEST_NAME} bytes"));
+            }
             let name = format!("{prefix}{key}");
             if let Value::Dict(inner) = pickle.get(*value) {
                 let deeper =

@@ -7,6 +7,9 @@ use candle::{DType, Device, Tensor};
 use super::pickle::{Id, Pickle, Value};
 use crate::error::first_line;
 
+/// How many dimensions a tensor may have.
+const MOST_SIDES: usize = 8;
+
 /// What a storage holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Number {
@@ -76,7 +79,8 @@ pub(super) fn view(pickle: &Pickle, id: Id) -> Result<Option<View<'_>>, String> 
     let [storage, offset, shape, strides, ..] = arguments else { return Err(bad()) };
     let storage = storage_of(pickle, *storage)?;
     let sizes = |id: Id| -> Option<Vec<usize>> {
-        let items = pickle.list(id)?.iter();
+        // More sides than any tensor has would be read again for each tensor that shares them.
+        let items = pickle.list(id).filter(|items| items.len() <= MOST_SIDES)?.iter();
         items.map(|item| usize::try_from(pickle.int(*item)?).ok()).collect()
     };
     let offset = pickle.int(*offset).and_then(|offset| usize::try_from(offset).ok());
@@ -84,7 +88,7 @@ pub(super) fn view(pickle: &Pickle, id: Id) -> Result<Option<View<'_>>, String> 
     else {
         return Err(bad());
     };
-    if shape.len() != strides.len() || shape.len() > 8 {
+    if shape.len() != strides.len() {
         return Err(bad());
     }
     Ok(Some(View { storage, offset, shape, strides }))
