@@ -125,7 +125,7 @@ impl Drop for Cluster {
         // Jobs outlive the daemons. One that is told to stop puts itself back: twice is final.
         let begin = Instant::now();
         while self.listed().is_some_and(|queue| !queue.is_empty())
-            && begin.elapsed() < Duration::from_secs(60)
+            && begin.elapsed() < Duration::from_mins(1)
         {
             self.said("scancel", &["--user=root"]);
             thread::sleep(Duration::from_secs(1));
