@@ -142,7 +142,9 @@ fn seconds_of(profile: &[Kernel], wanted: Option<&str>) -> f64 {
         let begins = |start: &&str| kernel.name.starts_with(*start);
         KINDS.iter().find(|(_, starts)| starts.iter().any(begins)).map(|(kind, _)| *kind)
     };
-    profile.iter().filter(|kernel| kind(kernel) == wanted).map(|kernel| kernel.seconds).sum()
+    let of_kind = profile.iter().filter(|kernel| kind(kernel) == wanted);
+    // A sum of none is -0, and would be shown as such.
+    of_kind.map(|kernel| kernel.seconds).sum::<f64>() + 0.0
 }
 
 fn scaling(rows: &[Row]) -> String {
