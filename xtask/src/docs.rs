@@ -1,7 +1,8 @@
 //! `cargo xtask docs`: what the documents show is made by the commands that stand beside it.
 //!
 //! In a Markdown file the lines from `<!-- made by: COMMAND -->` to `<!-- end -->` are what COMMAND
-//! says: one of `cldl`, or `rows TABLE.json [ATTACK]`, a table of results as Markdown. Beside each
+//! says: one of `cldl`, `rows TABLE.json [ATTACK]`, a table of results as Markdown, or `table FILE.md HEADING`,
+//! the table below a heading of another page. Beside each
 //! `docs/results/*/table.json` lie its report and its curves. Pictures of trained ensembles need their
 //! trainings, and are made anew with `--ensembles` alone.
 
@@ -165,7 +166,25 @@ fn answer(cldl: &Cldl, command: &str) -> Result<String> {
             .with_context(|| format!("can't read `{file}`"))?;
         return rows(&serde_json::from_str(&text)?, attack);
     }
-    bail!("no such command: `{command}`; it begins with `cldl` or `rows`")
+    if let Some(arguments) = command.strip_prefix("table ") {
+        let (file, heading) =
+            arguments.split_once(' ').context("`table` needs FILE and HEADING")?;
+        let text = fs::read_to_string(cldl.root.join(file))
+            .with_context(|| format!("can't read `{file}`"))?;
+        return table(&text, heading).with_context(|| format!("`{file}`"));
+    }
+    bail!("no such command: `{command}`; it begins with `cldl`, `rows` or `table`")
+}
+
+/// The first table below a heading.
+fn table(page: &str, heading: &str) -> Result<String> {
+    let is_heading = |line: &&str| line.trim_start_matches('#').trim() == heading;
+    let below = page.lines().skip_while(|line| !is_heading(line));
+    let table =
+        below.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let lines: Vec<&str> = table.collect();
+    ensure!(!lines.is_empty(), "no table below `{heading}`");
+    Ok(lines.join("\n"))
 }
 
 /// What `cldl` prints for these arguments.
@@ -206,7 +225,7 @@ fn rows(table: &Value, attack: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{filled, rows};
+    use super::{filled, rows, table};
     use serde_json::json;
 
     #[test]
@@ -222,6 +241,13 @@ mod tests {
     fn a_block_without_an_end_is_an_error() {
         let error = filled("<!-- made by: cldl data info -->\n", |_| Ok(String::new()));
         assert!(error.unwrap_err().to_string().contains("has no `<!-- end -->`"));
+    }
+
+    #[test]
+    fn a_table_is_found_by_its_heading() {
+        let page = "# P\n| x |\n## A\nwords\n\n| a |\n| - |\n| 1 |\n\n| b |\n";
+        assert_eq!(table(page, "A").unwrap(), "| a |\n| - |\n| 1 |");
+        assert!(table(page, "B").is_err());
     }
 
     #[test]

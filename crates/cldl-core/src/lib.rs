@@ -35,6 +35,7 @@ pub use digest::FileDigest;
 pub use dual::Dual;
 pub use layers::{Finish, Layers, Network, Norm};
 pub use ops::conv::Geometry;
+pub use ops::distance::mean_squared_error;
 pub use ops::norm::Moments;
 pub use ops::path::with_candle_ops;
 pub use params::{Init, ParamBuilder, ParamSource, Params};

@@ -178,7 +178,7 @@ fn command(what: &What, settings: &Settings) -> String {
 }
 
 /// The processor's name, where the system tells.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     name.map_or_else(|| "this machine".to_owned(), |(_, name)| name.trim().to_owned())

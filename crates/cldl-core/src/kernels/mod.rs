@@ -14,6 +14,7 @@ mod activation;
 mod arch;
 mod channels;
 mod conv;
+mod distance;
 mod dots;
 mod finish;
 mod images;
@@ -33,6 +34,7 @@ pub use conv::{
     ConvShape, InputGrad, WeightGrad, bias_grad, conv_backward, conv_forward, conv_forward_summed,
     conv_pool_forward,
 };
+pub use distance::{scaled_difference, squared_distance};
 pub use finish::Finish;
 pub use images::{Backward, Images, Normed, Unpooled};
 pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};

@@ -138,8 +138,9 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
     }
 }
 
+/// The vector at `from`, however it is aligned.
 #[inline(always)]
-unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: the caller promises a vector at `from`.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod conv;
+pub(crate) mod distance;
 pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod path;

@@ -4,7 +4,8 @@
 //! result is fresh memory. Inside a network that is most of the traffic. So on the CPU a whole stretch
 //! of layers is computed at once on a [`Traced`] value: activations live in recycled buffers, a tape
 //! notes what each layer's backward pass needs, and candle sees one op, of the stretch's input and of
-//! its parameters laid end to end.
+//! a token. candle's ops have three arguments at most: behind the token each parameter has a door, an op
+//! without numbers through which its gradient leaves.
 
 mod buffer;
 mod conv_norm;
@@ -13,9 +14,9 @@ mod finish;
 mod layers;
 mod traced;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
 use self::buffer::Buffer;
 pub(crate) use self::traced::Traced;
@@ -35,22 +36,22 @@ pub(crate) fn stretch(
     let Some((tape, params)) = output.into_tape() else {
         return Tensor::from_vec(floats, dims, x.device());
     };
-    let params = params.iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?;
-    let params = match params.as_slice() {
-        [] => None,
-        [only] => Some(only.clone()),
-        several => Some(Tensor::cat(several, 0)?),
-    };
-    let stretch = Stretch { tape, output: Mutex::new(Some(floats)), dims };
-    match params {
+    let gradients = Arc::new(Mutex::new(vec![None; params.len()]));
+    let mut token = None;
+    for (number, param) in params.iter().enumerate() {
+        let closed = token.map_or_else(|| Tensor::zeros(1, DType::F32, x.device()), Ok)?;
+        token = Some(closed.apply_op2(param, Door { number, gradients: gradients.clone() })?);
+    }
+    let stretch = Stretch { tape, gradients, output: Mutex::new(Some(floats)), dims };
+    match token {
         None => x.apply_op1(stretch),
-        Some(params) if x.track_op() => x.apply_op2(&params, stretch),
-        Some(params) => params.apply_op1(OfParams(stretch)),
+        Some(token) if x.track_op() => x.apply_op2(&token, stretch),
+        Some(token) => token.apply_op1(OfParams(stretch)),
     }
 }
 
 /// Hands the numbers of a tensor that lies on the CPU to `f`.
-fn with_floats<T>(x: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
+pub(crate) fn with_floats<T>(x: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
     let (candle::Storage::Cpu(storage), Some((start, end))) =
@@ -61,9 +62,18 @@ fn with_floats<T>(x: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
     Ok(f(&storage.as_slice::<f32>()?[start..end]))
 }
 
+/// Gradients of parameters on their way from a stretch to its doors.
+type Passing = Arc<Mutex<Vec<Option<Vec<f32>>>>>;
+
+/// Nobody holds such a lock while anything can panic.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What was computed, to be entered into the graph.
 struct Stretch {
     tape: Tape,
+    gradients: Passing,
     /// The result, until the graph has it.
     output: Mutex<Option<Vec<f32>>>,
     dims: Vec<usize>,
@@ -71,22 +81,19 @@ struct Stretch {
 
 impl Stretch {
     fn forward(&self) -> Result<(CpuStorage, Shape)> {
-        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(floats) = output else { bail!("a stretch is entered into the graph once") };
+        let Some(floats) = locked(&self.output).take() else {
+            bail!("a stretch is entered into the graph once")
+        };
         Ok((CpuStorage::F32(floats), self.dims.as_slice().into()))
     }
 
-    fn backward(&self, gradient: &Tensor) -> Result<Gradients> {
-        Ok(self.tape.backward(with_floats(gradient, Buffer::copy_of)?))
+    /// The gradient of the input `x`, if that takes one; those of the parameters wait at their doors.
+    fn backward(&self, x: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let Gradients { input, params } =
+            self.tape.backward(with_floats(gradient, Buffer::copy_of)?);
+        *locked(&self.gradients) = params.into_iter().map(Some).collect();
+        input.map(|input| Tensor::from_slice(&input, x.shape(), x.device())).transpose()
     }
-}
-
-fn tensor(floats: &[f32], like: &Tensor) -> Result<Tensor> {
-    Tensor::from_slice(floats, like.shape(), like.device())
-}
-
-fn of_input(gradients: &Gradients, x: &Tensor) -> Result<Option<Tensor>> {
-    gradients.input.as_ref().map(|gradient| tensor(gradient, x)).transpose()
 }
 
 /// A stretch whose input and parameters both take gradients.
@@ -108,12 +115,11 @@ impl CustomOp2 for Stretch {
     fn bwd(
         &self,
         x: &Tensor,
-        params: &Tensor,
+        token: &Tensor,
         _: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradients = self.backward(gradient)?;
-        Ok((of_input(&gradients, x)?, Some(tensor(&gradients.params, params)?)))
+        Ok((self.backward(x, gradient)?, next_door(token)?))
     }
 }
 
@@ -128,7 +134,7 @@ impl CustomOp1 for Stretch {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        of_input(&self.backward(gradient)?, x)
+        self.backward(x, gradient)
     }
 }
 
@@ -144,7 +150,50 @@ impl CustomOp1 for OfParams {
         self.0.forward()
     }
 
-    fn bwd(&self, params: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(tensor(&self.0.backward(gradient)?.params, params)?))
+    fn bwd(&self, token: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        self.0.backward(token, gradient)?;
+        next_door(token)
+    }
+}
+
+/// Where a parameter's gradient leaves a stretch. Its argument beside the parameter is the token of the
+/// doors behind it, its result the token of all so far: so candle comes here after the stretch itself.
+struct Door {
+    number: usize,
+    gradients: Passing,
+}
+
+/// The gradient of a token: none in value, so that candle goes to the door that made it, if one did.
+fn next_door(token: &Tensor) -> Result<Option<Tensor>> {
+    token.track_op().then(|| token.zeros_like()).transpose()
+}
+
+impl CustomOp2 for Door {
+    fn name(&self) -> &'static str {
+        "parameter-of-layers"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.0]), 1.into()))
+    }
+
+    fn bwd(
+        &self,
+        token: &Tensor,
+        param: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = locked(&self.gradients)[self.number].take();
+        let gradient = gradient.filter(|gradient| !gradient.is_empty());
+        let gradient =
+            gradient.map(|floats| Tensor::from_vec(floats, param.shape(), param.device()));
+        Ok((next_door(token)?, gradient.transpose()?))
     }
 }

@@ -82,8 +82,6 @@ impl From<Buffer> for Data {
 struct Recording {
     nodes: Vec<Option<Backward>>,
     params: Vec<Tensor>,
-    /// Where each parameter's gradient begins, and where the last one ends.
-    offsets: Vec<usize>,
 }
 
 /// Takes the gradient of a layer's result and hands out those of its arguments.
@@ -92,7 +90,7 @@ type Backward = Box<dyn Fn(Buffer, &mut Sink) + Send + Sync>;
 /// What the backward pass needs.
 pub(super) struct Tape {
     nodes: Vec<Option<Backward>>,
-    /// Floats of all parameters.
+    /// How many parameters take gradients.
     params: usize,
 }
 
@@ -100,27 +98,27 @@ pub(super) struct Tape {
 pub(super) struct Gradients {
     /// Of its input, if that takes one.
     pub(super) input: Option<Buffer>,
-    /// Of its parameters, laid end to end.
-    pub(super) params: Buffer,
+    /// Of each of its parameters.
+    pub(super) params: Vec<Vec<f32>>,
 }
 
 /// Gradients on their way back.
 pub(super) struct Sink {
     nodes: Vec<Option<Buffer>>,
-    params: Buffer,
+    params: Vec<Vec<f32>>,
 }
 
 /// A parameter as a layer sees it.
 #[derive(Clone)]
 pub(super) struct Param {
     data: Arc<Buffer>,
-    /// Where its gradient goes, if it takes one.
-    offset: Option<usize>,
+    /// Its number among those that take gradients, if it does.
+    number: Option<usize>,
 }
 
 impl Traced {
     pub(super) fn input(data: Buffer, dims: &[usize], lanes: usize, tracked: bool) -> Self {
-        let recording = Recording { nodes: vec![None], params: Vec::new(), offsets: vec![0] };
+        let recording = Recording { nodes: vec![None], params: Vec::new() };
         Self {
             data: data.into(),
             dims: dims.to_vec(),
@@ -160,17 +158,15 @@ impl Traced {
     pub(super) fn param(&self, param: &Tensor) -> Result<Param> {
         let data = Arc::new(with_floats(param, Buffer::copy_of)?);
         if !param.track_op() {
-            return Ok(Param { data, offset: None });
+            return Ok(Param { data, number: None });
         }
-        let recording = &mut *self.recording.borrow_mut();
-        let known = recording.params.iter().position(|known| known.id() == param.id());
-        let index = known.unwrap_or_else(|| {
-            let end = recording.offsets[recording.params.len()] + data.len();
-            recording.params.push(param.clone());
-            recording.offsets.push(end);
-            recording.params.len() - 1
+        let params = &mut self.recording.borrow_mut().params;
+        let known = params.iter().position(|known| known.id() == param.id());
+        let number = known.unwrap_or_else(|| {
+            params.push(param.clone());
+            params.len() - 1
         });
-        Ok(Param { data, offset: Some(recording.offsets[index]) })
+        Ok(Param { data, number: Some(number) })
     }
 
     /// The result of a layer of this value and of what else `depends` names; `backward` is kept only if
@@ -196,8 +192,7 @@ impl Traced {
         let node = self.node?;
         let mut recording = self.recording.take();
         recording.nodes.truncate(node + 1);
-        let params = recording.offsets[recording.params.len()];
-        let tape = Tape { nodes: recording.nodes, params };
+        let tape = Tape { nodes: recording.nodes, params: recording.params.len() };
         Some((tape, recording.params))
     }
 }
@@ -208,15 +203,14 @@ impl Param {
     }
 
     pub(super) fn tracked(&self) -> bool {
-        self.offset.is_some()
+        self.number.is_some()
     }
 }
 
 impl Tape {
     /// The gradients, for the `gradient` of the last value.
     pub(super) fn backward(&self, gradient: Buffer) -> Gradients {
-        let mut params = Buffer::stale(self.params);
-        params.fill(0.0);
+        let params = vec![Vec::new(); self.params];
         let mut sink = Sink { nodes: self.nodes.iter().map(|_| None).collect(), params };
         if let Some(last) = sink.nodes.last_mut() {
             *last = Some(gradient);
@@ -275,11 +269,14 @@ impl Sink {
 
     /// Adds to the gradient of a parameter what `write` writes, if it takes one.
     pub(super) fn add_param(&mut self, param: &Param, write: impl FnOnce(&mut [f32])) {
-        if let Some(offset) = param.offset {
-            let mut gradient = Buffer::stale(param.data.len());
-            write(&mut gradient);
-            let sum = &mut self.params[offset..offset + gradient.len()];
-            sum.iter_mut().zip(&*gradient).for_each(|(sum, term)| *sum += term);
+        let Some(number) = param.number else { return };
+        let mut gradient = vec![0.0; param.data.len()];
+        write(&mut gradient);
+        let sum = &mut self.params[number];
+        if sum.is_empty() {
+            *sum = gradient;
+        } else {
+            add_assign(sum, &gradient);
         }
     }
 }

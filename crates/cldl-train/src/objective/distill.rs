@@ -2,7 +2,7 @@
 
 use candle::{Result, Tensor};
 use cldl_attacks::{Linf, Start};
-use cldl_core::input_gradient;
+use cldl_core::{input_gradient, mean_squared_error};
 use cldl_models::{Member, Mode};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ pub fn distill(
     let descent = Linf { step_size, momentum: Some(1.0), floor: 1e-12, ..Linf::bim(eps, steps) };
     descent.ascend(source, Start::Seed(0), |x| {
         let features = member.features(x.as_tensor(), layer, mode)?;
-        let distance = (features - &goal)?.sqr()?.mean_all()?;
+        let distance = mean_squared_error(&features, &goal)?;
         input_gradient(&distance.neg()?, x)
     })
 }

@@ -7,6 +7,7 @@
 
 use super::ConvShape;
 use super::padding::with_scratch;
+use super::planar_grad::PlanarGradients;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
 use pulp::{Simd, WithSimd};
@@ -14,20 +15,26 @@ use pulp::{Simd, WithSimd};
 /// Computes the gradient of one image at a time.
 pub(super) struct InputGradients<'a> {
     shape: &'a ConvShape,
+    /// For one channel there is a better way.
+    planar: Option<PlanarGradients<'a>>,
     blocks: Vec<Block>,
 }
 
 impl<'a> InputGradients<'a> {
     /// For a weight in OIHW order and vectors of so many lanes.
     pub(super) fn new(shape: &'a ConvShape, lanes: usize, weight: &[f32]) -> Self {
-        Self { shape, blocks: blocks(shape, lanes, weight) }
+        let planar = PlanarGradients::new(shape, weight);
+        let blocks = if planar.is_some() { Vec::new() } else { blocks(shape, lanes, weight) };
+        Self { shape, planar, blocks }
     }
 
     /// Writes into `dx`, or adds to it, the gradient of an image whose output's is `dy`.
     #[inline(always)]
     pub(super) fn image<S: Simd>(&self, simd: S, dy: &[f32], dx: &mut [f32], add: bool) {
-        let Self { shape, blocks } = self;
-        if shape.padding == 0 {
+        let Self { shape, planar, blocks } = self;
+        if let Some(planar) = planar {
+            planar.image(simd, dy, dx, add);
+        } else if shape.padding == 0 {
             if !add {
                 dx.fill(0.0);
             }

@@ -7,6 +7,7 @@ mod input_grad;
 mod naive;
 mod outputs;
 mod padding;
+mod planar_grad;
 mod pooled;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,214 @@
+//! `cargo xtask bench`: `cldl bench`, alone or side by side with PyTorch, and `docs/performance.md`.
+
+mod page;
+mod plot;
+mod row;
+
+use self::page::{Measured, Performance};
+use self::row::{Row, median, rows_of};
+use crate::reproduce::Cldl;
+use crate::{Usage, child, interrupt, scale, workspace};
+use anyhow::{Result, ensure};
+use cldl_grid::write_whole;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const EXAMPLES: &str = "\
+The comparator is a program that prints a JSON object a line: {\"what\": .., \"seconds\": ..}, and takes --arch,
+--members, --batch, --threads, --repeat and --only as `cldl bench` does. Its row `cldl_official`, the form
+that the paper's authors published, is set against our `cldl`.
+
+Examples:
+  cargo xtask bench
+  cargo xtask bench --against pytorch --script pytorch_steps.py --python venv/bin/python --arch resnet20
+  cargo xtask bench --out docs/performance.md   both architectures, more members, larger batches, a picture";
+
+/// Measure the steps of `cldl bench`; with --against, alternating with PyTorch, and print the ratios
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What to compare with: `pytorch`
+    #[arg(long, value_name = "NAME")]
+    against: Option<String>,
+    /// The comparator's program [default: CLDL_PYTORCH_STEPS]
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// The Python that has torch
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    python: PathBuf,
+    /// Architecture: `lenet5` or `resnet20`
+    #[arg(long, default_value = "lenet5")]
+    arch: String,
+    /// Number of members
+    #[arg(long, default_value_t = 3)]
+    members: usize,
+    /// Images of a step
+    #[arg(long, default_value_t = 128)]
+    batch: usize,
+    /// Threads of each
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Rows [default: all]
+    #[arg(long, num_args = 1.., value_delimiter = ',')]
+    only: Vec<String>,
+    /// Runs of each row in a round
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    /// Rounds; in each, both are measured one after the other
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Measure both architectures, also with more members and larger batches, and write a page of
+    /// Markdown, and beside it the picture
+    #[arg(long, value_name = "FILE.md", conflicts_with_all = ["arch", "members", "batch", "only"])]
+    out: Option<PathBuf>,
+}
+
+/// Members and batches of the scaling, each against the other's default.
+const MEMBERS: [usize; 6] = [1, 2, 3, 4, 6, 8];
+const BATCHES: [usize; 5] = [32, 64, 128, 256, 512];
+/// The step whose scaling is measured.
+const SCALED: &str = "cldl";
+
+/// Runs the chore.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    interrupt::watch()?;
+    let cldl = Cldl::build(&workspace::root())?;
+    let bench = Bench { cldl: &cldl, script: script(args)?, args };
+    if let Some(out) = &args.out {
+        return bench.page(out);
+    }
+    if bench.script.is_none() {
+        let ended =
+            child::run(Command::new(&cldl.program).arg("bench").args(bench.ours(&args.arch)))?;
+        ensure!(ended.status.success(), "`cldl bench` failed ({})", ended.status);
+        return Ok(());
+    }
+    let (ours, theirs) = bench.compare(&args.arch)?;
+    println!("{}", bench.conditions(&args.arch));
+    print!("{}", page::ratios(&ours, &theirs));
+    Ok(())
+}
+
+/// The comparator's program, if one is to be run.
+fn script(args: &Args) -> Result<Option<PathBuf>> {
+    let from_environment = || std::env::var_os("CLDL_PYTORCH_STEPS").map(PathBuf::from);
+    match (args.against.as_deref(), args.script.clone().or_else(from_environment)) {
+        (None, _) => Ok(None),
+        (Some("pytorch"), Some(script)) => Ok(Some(script)),
+        (Some("pytorch"), None) => {
+            Err(Usage("--against pytorch needs --script FILE".to_owned()).into())
+        }
+        (Some(other), _) => Err(Usage(format!("--against `{other}`: expected `pytorch`")).into()),
+    }
+}
+
+/// Medians of rows by their names.
+type Rows = BTreeMap<String, Row>;
+
+struct Bench<'a> {
+    cldl: &'a Cldl,
+    script: Option<PathBuf>,
+    args: &'a Args,
+}
+
+impl Bench<'_> {
+    /// Everything that the page shows.
+    fn page(&self, out: &Path) -> Result<()> {
+        let mut architectures = Vec::new();
+        for arch in ["lenet5", "resnet20"] {
+            let (ours, theirs) = self.compare(arch)?;
+            eprintln!("{arch}: where the time goes");
+            let profiled =
+                self.rows(&[&self.ours(arch)[..], &["--profile".to_owned()]].concat())?;
+            let scaled = |members: usize, batch: usize| {
+                eprintln!("{arch}: {members} members, batch {batch}");
+                let sizes = [("--members", members), ("--batch", batch)];
+                let sizes = sizes.iter().flat_map(|(flag, n)| [(*flag).to_owned(), n.to_string()]);
+                let what = ["--arch", arch, "--only", SCALED, "--repeat", "3"].map(str::to_owned);
+                let threads = ["--threads".to_owned(), self.args.threads.to_string()];
+                let args: Vec<String> = what.into_iter().chain(sizes).chain(threads).collect();
+                Ok(self.rows(&args)?.remove(0))
+            };
+            let Args { members, batch, .. } = *self.args;
+            architectures.push(Measured {
+                arch,
+                conditions: self.conditions(arch),
+                ours,
+                theirs,
+                profiled,
+                by_members: MEMBERS.iter().map(|&n| scaled(n, batch)).collect::<Result<_>>()?,
+                by_batch: BATCHES.iter().map(|&n| scaled(members, n)).collect::<Result<_>>()?,
+            });
+        }
+        let performance = Performance {
+            machine: scale::machine(),
+            threads: self.args.threads,
+            compared: self.script.is_some(),
+            architectures,
+        };
+        let picture = out.with_extension("svg");
+        write_whole(&picture, plot::svg(&performance)?.as_bytes())?;
+        let name = picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        write_whole(out, page::markdown(&performance, &name).as_bytes())?;
+        eprintln!("written to {}", out.display());
+        Ok(())
+    }
+
+    /// Medians of the rounds, ours and the comparator's, who are measured in turns.
+    fn compare(&self, arch: &str) -> Result<(Rows, Rows)> {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let rounds = self.args.rounds.max(1);
+        for round in 1..=rounds {
+            eprintln!("{arch}: round {round} of {rounds}");
+            if let Some(script) = &self.script {
+                let mut command = Command::new(&self.args.python);
+                theirs.extend(rows_of(command.arg(script).args(self.theirs(arch)))?);
+            }
+            ours.extend(self.rows(&self.ours(arch))?);
+        }
+        Ok((median(ours), median(theirs)))
+    }
+
+    fn rows(&self, args: &[String]) -> Result<Vec<Row>> {
+        rows_of(Command::new(&self.cldl.program).args(["bench", "--json"]).args(args))
+    }
+
+    fn conditions(&self, arch: &str) -> String {
+        let Args { members, batch, threads, rounds, repeat, .. } = self.args;
+        format!(
+            "{members} {arch}, batch {batch}, {threads} threads: medians of {rounds} rounds, \
+             alternating, each the median of {repeat} runs\n"
+        )
+    }
+
+    fn common(&self, arch: &str) -> Vec<String> {
+        let Args { members, batch, threads, repeat, .. } = self.args;
+        let pairs = [
+            ("--arch", arch.to_owned()),
+            ("--members", members.to_string()),
+            ("--batch", batch.to_string()),
+            ("--threads", threads.to_string()),
+            ("--repeat", repeat.to_string()),
+        ];
+        pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+    }
+
+    fn ours(&self, arch: &str) -> Vec<String> {
+        self.with_rows(arch, |row| row != "cldl_official")
+    }
+
+    fn theirs(&self, arch: &str) -> Vec<String> {
+        self.with_rows(arch, |row| row != "wait")
+    }
+
+    fn with_rows(&self, arch: &str, known: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut args = self.common(arch);
+        let rows: Vec<String> = self.args.only.iter().filter(|row| known(row)).cloned().collect();
+        if !rows.is_empty() {
+            args.push("--only".to_owned());
+            args.extend(rows);
+        }
+        args
+    }
+}

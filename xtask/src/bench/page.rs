@@ -1,0 +1,230 @@
+//! What was measured, as Markdown.
+
+use super::Rows;
+use super::row::{Kernel, Row};
+use std::fmt::Write as _;
+
+/// All that the page shows.
+pub(super) struct Performance {
+    pub(super) machine: String,
+    pub(super) threads: usize,
+    /// Whether PyTorch was measured too.
+    pub(super) compared: bool,
+    pub(super) architectures: Vec<Measured>,
+}
+
+/// What was measured of an architecture.
+pub(super) struct Measured {
+    pub(super) arch: &'static str,
+    pub(super) conditions: String,
+    pub(super) ours: Rows,
+    pub(super) theirs: Rows,
+    /// Every row once more, with its profile.
+    pub(super) profiled: Vec<Row>,
+    pub(super) by_members: Vec<Row>,
+    pub(super) by_batch: Vec<Row>,
+}
+
+/// The rows that both have, in the order in which they are printed: name there, name here.
+const PAIRS: [[&str; 2]; 9] = [
+    ["forward", "forward"],
+    ["ce", "ce"],
+    ["adp", "adp"],
+    ["gal", "gal"],
+    ["trs", "trs"],
+    ["cldl", "cldl"],
+    ["cldl_official", "cldl"],
+    ["dverge", "dverge"],
+    ["pgd10", "pgd10"],
+];
+
+/// Kinds of kernels, by how their names begin.
+const KINDS: [(&str, &[&str]); 5] = [
+    ("convolutions", &["conv_", "bias_grad"]),
+    ("linear layers", &["linear_"]),
+    ("batch norm", &["norm_", "store_norm", "channel_affine"]),
+    ("Adam", &["adam"]),
+    (
+        "other kernels",
+        &[
+            "max_pool",
+            "leaky_relu",
+            "add_assign",
+            "transpose",
+            "mean_",
+            "spread_",
+            "squared_",
+            "scaled_",
+        ],
+    ),
+];
+
+/// How many times faster we are, step by step.
+pub(super) fn ratios(ours: &Rows, theirs: &Rows) -> String {
+    let mut text = table(&["step", "PyTorch, s", "cldl, s", "times faster"]);
+    for [there, here] in PAIRS {
+        if let (Some(theirs), Some(ours)) = (theirs.get(there), ours.get(here)) {
+            let (theirs, ours) = (theirs.seconds, ours.seconds);
+            let ratio = theirs / ours;
+            row(
+                &mut text,
+                &[there, &format!("{theirs:.4}"), &format!("{ours:.4}"), &format!("{ratio:.2}")],
+            );
+        }
+    }
+    text
+}
+
+/// For `docs/`.
+pub(super) fn markdown(performance: &Performance, picture: &str) -> String {
+    let Performance { machine, threads, compared, architectures } = performance;
+    let against = if *compared { " --against pytorch --script FILE --python FILE" } else { "" };
+    let mut text = format!(
+        "# Performance\n\n\
+         Written by `cargo xtask bench{against} --out docs/performance.md`; nothing here is typed. {threads} \
+         threads on a machine that calls itself {machine}. What a step is, and which operations are counted, \
+         `cldl bench --help` says; the peak is what the same threads reach with everything in registers.\n\n\
+         ![Seconds of a step against members and batch, with the limit]({picture})\n"
+    );
+    for measured in architectures {
+        // Writing to a string can't fail.
+        let _ = write!(text, "\n## {}\n\n{}", measured.arch, measured.conditions);
+        if *compared {
+            let _ = write!(text, "\n### {} against PyTorch\n\n", measured.arch);
+            text += "`cldl_official` is the form that the paper's authors published, against our `cldl`.\n\n";
+            text += &ratios(&measured.ours, &measured.theirs);
+        }
+        let _ = write!(text, "\n### Where the time of {} goes\n\n", measured.arch);
+        text += "Shares of the step; in the last column how fast convolutions and linear layers are by \
+                 themselves, as a share of the peak. `cldl bench --profile` says it by kernel and shape.\n\n";
+        text += &profiles(&measured.profiled);
+        let waits = measured.ours.get("wait").map_or(0.0, |row| row.seconds);
+        let step = measured.ours.get("ce").map_or(f64::NAN, |row| row.seconds);
+        let _ = write!(
+            text,
+            "\nImages are made ready on another thread: of a step of `ce`, the shortest there is, {:.2} % is \
+             spent waiting for them.\n",
+            100.0 * waits / step
+        );
+        for (rows, name) in [(&measured.by_members, "members"), (&measured.by_batch, "batch")] {
+            let _ = write!(text, "\n### {} with more {name}: a step of `cldl`\n\n", measured.arch);
+            text += &scaling(rows);
+        }
+    }
+    text
+}
+
+fn profiles(rows: &[Row]) -> String {
+    let kinds = KINDS.iter().map(|(kind, _)| *kind);
+    let head =
+        ["step", "seconds"].into_iter().chain(kinds).chain(["candle and the rest", "of peak"]);
+    let mut text = table(&head.collect::<Vec<_>>());
+    for step in rows.iter().filter(|step| step.what != "wait") {
+        let total: f64 = step.profile.iter().map(|kernel| kernel.seconds).sum();
+        let share = |seconds: f64| format!("{:.0} %", 100.0 * seconds / total);
+        let mut cells = vec![step.what.clone(), format!("{:.4}", step.seconds)];
+        cells.extend(KINDS.iter().map(|(kind, _)| share(seconds_of(&step.profile, Some(kind)))));
+        cells.push(share(seconds_of(&step.profile, None)));
+        let counted = step.profile.iter().filter(|kernel| 0 < kernel.macs);
+        let (macs, seconds) = counted.fold((0, 0.0), |(macs, seconds), kernel| {
+            (macs + kernel.macs, seconds + kernel.seconds)
+        });
+        let of_peak = 2.0 * macs as f64 / seconds / 1e9 / step.peak_gflops;
+        cells.push(format!("{:.0} %", 100.0 * of_peak));
+        row(&mut text, &cells.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    text
+}
+
+/// Seconds of the kernels of a kind, or of what is of none.
+fn seconds_of(profile: &[Kernel], wanted: Option<&str>) -> f64 {
+    let kind = |kernel: &Kernel| {
+        let begins = |start: &&str| kernel.name.starts_with(*start);
+        KINDS.iter().find(|(_, starts)| starts.iter().any(begins)).map(|(kind, _)| *kind)
+    };
+    profile.iter().filter(|kernel| kind(kernel) == wanted).map(|kernel| kernel.seconds).sum()
+}
+
+fn scaling(rows: &[Row]) -> String {
+    let mut text = table(&[
+        "members",
+        "batch",
+        "seconds",
+        "a member and image, µs",
+        "limit, s",
+        "of peak",
+        "memory, MB",
+    ]);
+    for step in rows {
+        let each = 1e6 * step.seconds / (step.members * step.batch) as f64;
+        let memory =
+            step.peak_memory_bytes.map_or("-".to_owned(), |bytes| (bytes >> 20).to_string());
+        let cells = [
+            step.members.to_string(),
+            step.batch.to_string(),
+            format!("{:.4}", step.seconds),
+            format!("{each:.1}"),
+            format!("{:.4}", step.limit()),
+            format!("{:.0} %", 100.0 * step.limit() / step.seconds),
+            memory,
+        ];
+        row(&mut text, &cells.each_ref().map(String::as_str));
+    }
+    text
+}
+
+/// The head of a table; all columns but the first are numbers.
+fn table(head: &[&str]) -> String {
+    let mut text = String::new();
+    row(&mut text, head);
+    let rules: Vec<&str> = (0..head.len()).map(|at| if at == 0 { "---" } else { "--:" }).collect();
+    row(&mut text, &rules);
+    text
+}
+
+fn row(text: &mut String, cells: &[&str]) {
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KINDS, profiles, ratios, scaling};
+    use crate::bench::row::{Kernel, Row, median};
+
+    fn step(what: &str, seconds: f64) -> Row {
+        Row { what: what.to_owned(), seconds, ..Row::default() }
+    }
+
+    #[test]
+    fn ours_is_set_against_both_of_their_forms() {
+        let theirs = median(vec![step("cldl", 2.0), step("cldl_official", 4.0), step("ce", 1.0)]);
+        let text = ratios(&median(vec![step("cldl", 1.0)]), &theirs);
+        assert!(text.ends_with(
+            "| cldl | 2.0000 | 1.0000 | 2.00 |\n| cldl_official | 4.0000 | 1.0000 | 4.00 |\n"
+        ));
+        assert!(!text.contains("| ce"));
+    }
+
+    #[test]
+    fn a_profile_has_its_kinds_and_the_rest() {
+        let kernel = |name: &str, seconds, macs| Kernel { name: name.to_owned(), seconds, macs };
+        let profile = vec![
+            kernel("conv_forward", 0.5, 1_000_000_000),
+            kernel("norm_backward", 0.25, 0),
+            kernel("candle's ops and the rest", 0.25, 0),
+        ];
+        let text = profiles(&[Row { profile, peak_gflops: 8.0, ..step("ce", 1.0) }]);
+        assert!(
+            text.ends_with("| ce | 1.0000 | 50 % | 0 % | 25 % | 0 % | 0 % | 25 % | 50 % |\n"),
+            "{text}"
+        );
+        assert_eq!(KINDS.len(), 5);
+    }
+
+    #[test]
+    fn scaling_shows_the_limit() {
+        let row =
+            Row { members: 2, batch: 50, gflops: 5.0, peak_gflops: 10.0, ..step("cldl", 1.0) };
+        assert!(scaling(&[row]).ends_with("| 2 | 50 | 1.0000 | 10000.0 | 0.5000 | 50 % | - |\n"));
+    }
+}
