@@ -1,13 +1,14 @@
 //! `cargo xtask docs`: what the documents show is made by the commands that stand beside it.
 //!
 //! In a Markdown file the lines from `<!-- made by: COMMAND -->` to `<!-- end -->` are what COMMAND
-//! says: one of `cldl`, `rows TABLE.json [ATTACK]`, a table of results as Markdown, or `table FILE.md HEADING`,
-//! the table below a heading of another page. Beside each
+//! says: one of `cldl`, `rows TABLE.json [ATTACK]`, a table of results as Markdown, `table FILE.md HEADING`,
+//! the table below a heading of another page, or `tasks FLAGS`, the number of tasks of
+//! `cargo xtask plan FLAGS` (what those take is measured, and checked by nobody). Beside each
 //! `docs/results/*/table.json` lie its report and its curves. Pictures of trained ensembles need their
 //! trainings, and are made anew with `--ensembles` alone.
 
 use crate::reproduce::Cldl;
-use crate::{child, interrupt, workspace};
+use crate::{child, interrupt, scale, workspace};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -173,7 +174,10 @@ fn answer(cldl: &Cldl, command: &str) -> Result<String> {
             .with_context(|| format!("can't read `{file}`"))?;
         return table(&text, heading).with_context(|| format!("`{file}`"));
     }
-    bail!("no such command: `{command}`; it begins with `cldl`, `rows` or `table`")
+    if let Some(flags) = command.strip_prefix("tasks ") {
+        return scale::counts(flags);
+    }
+    bail!("no such command: `{command}`; it begins with `cldl`, `rows`, `table` or `tasks`")
 }
 
 /// The first table below a heading.

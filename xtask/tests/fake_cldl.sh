@@ -29,6 +29,9 @@ train)
         exit
     fi
     mkdir -p "$run"
+    if [ -e advance ]; then
+        mkdir -p "$run/checkpoint/epoch-0000-step-$(printf %06d "$(wc -l <calls)")"
+    fi
     if [ -e slow ]; then
         echo started >&2
         sleep 30
@@ -42,6 +45,11 @@ train)
     ;;
 eval)
     mkdir -p runs/outcomes
+    if [ -e slow ]; then
+        echo "  0 % clean" >&2
+        if [ -e advance ]; then echo " 10 % $2" >&2; fi
+        sleep 30
+    fi
     while [ $# -gt 0 ] && [ "$1" != --attacks ]; do shift; done
     echo >"runs/outcomes/$2"
     echo '{}'

@@ -122,6 +122,8 @@ fn a_profile_and_flags_are_in_the_script_and_a_dry_run_submits_nothing() {
         "--constraint=avx512\n",
         "--gres=gpu:1\n",
         "--time=8:00:00\n",
+        "--mem=1G\n",
+        "# Expected: 1 min 1 s and 286 MB a task, at most.\n",
         "--dependency=afterok:<1-train>_0:<1-train>_1:",
     ] {
         assert!(shown.contains(option), "{option} in {shown}");

@@ -15,10 +15,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
 use crate::files::{draft, named, write_whole};
-use crate::{Holder, Queue};
+use crate::{End, Holder, Queue};
 
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -38,33 +36,6 @@ pub struct Attempt {
     folder: PathBuf,
     number: u32,
     heart: Option<(Sender<()>, JoinHandle<()>)>,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct End {
-    /// In one word.
-    pub how: How,
-    /// What it took.
-    pub seconds: f64,
-    /// Peak of memory in bytes, where the system tells.
-    pub memory: Option<u64>,
-    /// What went wrong.
-    pub message: Option<String>,
-}
-
-/// How an attempt ended, in one word.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum How {
-    /// The work is done.
-    Done,
-    /// It must be started again by hand.
-    Failed,
-    /// It was told to stop, and whoever told it will say when to go on.
-    Stopped,
-    /// Slurm starts it again.
-    Requeued,
 }
 
 /// An attempt as others see it.
@@ -119,12 +90,16 @@ pub fn last(folder: &Path) -> io::Result<Option<Seen>> {
         number = number.max(number_of(&entry?.file_name().to_string_lossy()));
     }
     let Some(number) = number else { return Ok(None) };
+    seen(folder, number).map(Some)
+}
+
+fn seen(folder: &Path, number: u32) -> io::Result<Seen> {
     let path = file(folder, number, "json");
     let holder = fs::read(&path).map_err(|e| named(&path, &e))?;
     let holder = serde_json::from_slice(&holder).map_err(|e| named(&path, &e.into()))?;
     let end = fs::read(file(folder, number, "end.json")).ok();
     let end = end.and_then(|end| serde_json::from_slice(&end).ok());
-    Ok(Some(Seen { number, holder, end, log: file(folder, number, "log") }))
+    Ok(Seen { number, holder, end, log: file(folder, number, "log") })
 }
 
 impl Seen {
@@ -166,6 +141,14 @@ impl Attempt {
     /// The file for what the task says.
     pub fn log(&self) -> PathBuf {
         file(&self.folder, self.number, "log")
+    }
+
+    /// The attempt before this one.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn before(&self) -> io::Result<Option<Seen>> {
+        if self.number == 1 { Ok(None) } else { seen(&self.folder, self.number - 1).map(Some) }
     }
 
     /// Gives the task back.
@@ -220,14 +203,14 @@ fn number_of(name: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, How, Taken, last, take};
-    use crate::Holder;
+    use super::{Taken, last, take};
+    use crate::{End, Holder, How};
     use std::path::Path;
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
 
-    const DONE: End = End { how: How::Done, seconds: 1.0, memory: None, message: None };
+    const DONE: End = End { how: How::Done, seconds: 1.0, memory: None, message: None, idle: 0 };
 
     fn ours(folder: &Path) -> super::Attempt {
         match take(folder, &Holder::current()).unwrap() {
@@ -254,9 +237,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = ours(folder.path());
         assert!(matches!(take(folder.path(), &Holder::current()).unwrap(), Taken::Busy(_)));
+        assert!(first.before().unwrap().is_none());
         first.end(&DONE).unwrap();
         assert_eq!(last(folder.path()).unwrap().unwrap().end, Some(DONE));
-        assert_eq!(ours(folder.path()).number(), 2);
+        let second = ours(folder.path());
+        assert_eq!(second.number(), 2);
+        assert_eq!(second.before().unwrap().unwrap().end, Some(DONE));
     }
 
     #[test]

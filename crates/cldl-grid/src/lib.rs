@@ -14,6 +14,7 @@
 //! | `runs/tasks/<task>/job` | the Slurm job that was submitted for it |
 
 pub mod attempt;
+mod end;
 mod files;
 mod grid;
 mod holder;
@@ -21,7 +22,8 @@ mod schedule;
 pub mod slurm;
 mod status;
 
-pub use attempt::{Attempt, End, How, Taken};
+pub use attempt::{Attempt, Taken};
+pub use end::{End, How};
 pub use files::write_whole;
 pub use grid::{GRID_FILE, Grid, Kind, Task};
 pub use holder::Holder;

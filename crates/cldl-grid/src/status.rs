@@ -8,9 +8,9 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::attempt::{self, How, Seen};
+use crate::attempt::{self, Seen};
 use crate::holder::now;
-use crate::{Grid, Kind, Queue, Task, Work, slurm, wall_time};
+use crate::{Grid, How, Kind, Queue, Task, Work, slurm, wall_time};
 
 /// How far a grid is.
 #[derive(Clone, Debug, Serialize)]

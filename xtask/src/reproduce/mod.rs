@@ -11,6 +11,7 @@ mod common;
 mod controls;
 mod files;
 mod grid;
+mod headway;
 mod job;
 mod local;
 mod perform;

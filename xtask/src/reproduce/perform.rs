@@ -1,6 +1,7 @@
 //! One task, done here and now: claimed, run, its words kept, its end recorded.
 
 use super::cldl::{Cldl, RunState, parsed};
+use super::headway::{self, Headway, Stuck};
 use crate::child::{self, Ended};
 use crate::interrupt::Interrupted;
 use anyhow::{Context as _, Result, ensure};
@@ -74,11 +75,18 @@ pub(crate) fn perform(
     };
     let (began, mut memory) = (Instant::now(), None);
     let folder = cldl.root.join(folder);
-    let result = work(cldl, grid, &folder, task, &attempt.log(), say).and_then(|ended| {
+    let headway = Headway::begin(task, cldl);
+    let mut result = work(cldl, grid, &folder, task, &attempt.log(), say).and_then(|ended| {
         memory = ended.memory;
         check(task, &ended)
     });
     let job = SlurmJob::current().filter(|_| !folder.join(CANCELLED).exists());
+    let stopped = result.as_ref().is_err_and(anyhow::Error::is::<Interrupted>);
+    let mut idle = 0;
+    if let Some(job) = job.as_ref().filter(|_| stopped) {
+        idle = headway.idle(task, cldl, &attempt, job)?;
+        result = headway::bounded(idle).and(result);
+    }
     let again = job.filter(|job| match &result {
         Ok(()) => false,
         Err(error) if error.is::<Interrupted>() => true,
@@ -90,14 +98,25 @@ pub(crate) fn perform(
         Err(error) if error.is::<Interrupted>() => How::Stopped,
         Err(_) => How::Failed,
     };
+    if let Err(error) = &result
+        && (error.is::<Killed>() || error.is::<Stuck>())
+    {
+        // What happened to a process it could not say itself.
+        append(&attempt.log(), &format!("{error}"));
+    }
     let message = result.as_ref().err().map(|error| format!("{error:#}"));
     let seconds = began.elapsed().as_secs_f64();
-    attempt.end(&End { how, seconds, memory, message })?;
+    attempt.end(&End { how, seconds, memory, message, idle })?;
     if let Some(job) = again {
         requeue(&job)?;
         return Err(Requeued.into());
     }
     result.map(|()| Performed::Done)
+}
+
+/// A log that can't be written must not keep a task from ending.
+fn append(log: &Path, line: &str) {
+    let _ = File::options().append(true).open(log).and_then(|mut log| writeln!(log, "{line}"));
 }
 
 /// Runs the task's command to its end.

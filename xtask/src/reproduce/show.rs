@@ -87,6 +87,7 @@ pub(crate) fn duration(seconds: f64) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         3600..86400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        86400..172_800 => format!("1 day {} h", seconds % 86400 / 3600),
         _ => format!("{} days {} h", seconds / 86400, seconds % 86400 / 3600),
     }
 }
@@ -109,8 +110,8 @@ mod tests {
 
     #[test]
     fn durations_are_rounded_up_and_readable() {
-        let shown = [0.2, 59.0, 61.0, 7500.0, 273_600.0].map(duration);
-        assert_eq!(shown, ["1 s", "59 s", "1 min 1 s", "2 h 5 min", "3 days 4 h"]);
+        let shown = [0.2, 59.0, 61.0, 7500.0, 90_000.0, 273_600.0].map(duration);
+        assert_eq!(shown, ["1 s", "59 s", "1 min 1 s", "2 h 5 min", "1 day 1 h", "3 days 4 h"]);
     }
 
     #[test]

@@ -2,14 +2,18 @@
 //!
 //! Steps are measured here and now; the rest is arithmetic and list scheduling (`cldl_grid::wall_time`).
 
+mod counts;
 mod page;
 mod plot;
+
+pub(crate) use counts::counts;
 
 use crate::interrupt;
 use crate::reproduce::{Cldl, Common, Plan, Settings, Timings, What, everything, outcomes, tables};
 use crate::workspace::experiments;
 use anyhow::{Context as _, Result};
 use cldl_grid::{Task, Work, critical_path, wall_time, write_whole};
+use counts::Count;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -64,9 +68,8 @@ struct Measured {
 /// The size of a table.
 #[derive(Debug, Serialize)]
 struct Row {
-    name: String,
-    trainings: usize,
-    attacks: usize,
+    #[serde(flatten)]
+    count: Count,
     core_hours: f64,
     disk_bytes: u64,
     critical_path_seconds: f64,
@@ -92,8 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let tasks = everything(&mut plan, &common, &settings);
         let outcomes = outcomes(&plan, &common, &settings) as u64 * outcome_bytes(&plan);
         rows.push(row(name, &tasks, models(&plan, &tasks) + outcomes, cores));
-        let known = |task: &Task| all.iter().any(|known: &Task| known.id == task.id);
-        let fresh: Vec<Task> = tasks.into_iter().filter(|task| !known(task)).collect();
+        let fresh = counts::fresh(tasks, &all);
         disk += models(&plan, &fresh) + outcomes;
         all.extend(fresh);
         for index in plan.wanted() {
@@ -141,11 +143,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn row(name: String, tasks: &[Task], disk_bytes: u64, cores: usize) -> Row {
     let work = work(tasks);
     let seconds: f64 = work.iter().map(|task| task.seconds).sum();
-    let trainings = tasks.iter().filter(|task| task.needs.is_empty()).count();
     Row {
-        name,
-        trainings,
-        attacks: tasks.len() - trainings,
+        count: Count::of(name, tasks),
         core_hours: seconds * cores as f64 / 3600.0,
         disk_bytes,
         critical_path_seconds: critical_path(&work),

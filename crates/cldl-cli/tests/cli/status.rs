@@ -56,7 +56,7 @@ fn grid(sandbox: &Sandbox) -> Attempt {
 
     let failed = take(sandbox, "c");
     fs::write(failed.log(), "epoch 1\ncldl: the disk is full\n\n").unwrap();
-    let end = End { how: How::Failed, seconds: 7.0, memory: None, message: None };
+    let end = End { how: How::Failed, seconds: 7.0, memory: None, message: None, idle: 0 };
     failed.end(&end).unwrap();
     let dead = Holder { pid: u32::MAX - 1, ..Holder::current() };
     drop(attempt::take(&sandbox.path("runs/tasks/d"), &dead).unwrap());
