@@ -91,7 +91,7 @@ impl Victim<'_> {
             if delay <= life {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(2).min(delay - life));
+            std::thread::sleep(Duration::from_millis(2).min(delay.saturating_sub(life)));
         }
         // The whole group: what a scheduler or a closed lid takes down.
         let group = format!("-{}", child.id());

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask torture                    all of it: a quarter of an hour on two cores
+  cargo xtask torture                    all of it: half an hour on two free cores
   cargo xtask torture --kills 500        more kills
   cargo xtask torture --only fuzz        the fuzzers, then the report
 

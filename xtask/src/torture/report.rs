@@ -18,7 +18,9 @@ pub(super) fn markdown(found: &Path) -> Result<String> {
         fuzz(&mut text, LIBFUZZER, &rows(found, "fuzz")?)?;
     }
     writeln!(text, "\n{}", include_str!("../../../fuzz/found.md").trim_end())?;
-    pinned(&mut text, found)?;
+    if found.join("pinned.json").is_file() {
+        pinned(&mut text, found)?;
+    }
     load(&mut text, found)?;
     Ok(text.trim_end().to_owned() + "\n")
 }
