@@ -76,7 +76,7 @@ mod real {
         }
 
         fn run(&self, args: &[&str]) -> Output {
-            let seconds = if self.full { 3600 } else { 300 };
+            let seconds = if self.full { 3600 } else { 600 };
             let output = output_within(seconds, &self.command(args));
             assert!(output.status.success(), "{}", text(&output.stderr));
             output
@@ -145,7 +145,7 @@ mod real {
         }
         println!("slurm: {} {stopped}", if full { "gave a minute to" } else { "warned" });
 
-        let seconds = if full { 3600 } else { 300 };
+        let seconds = if full { 3600 } else { 600 };
         wait("the queue is empty", seconds, || {
             if full {
                 // A minute is little, once it has shown what it was to show.

@@ -85,13 +85,18 @@ impl Cluster {
     /// Ends the daemons should this process be killed, when nothing of it can do so.
     fn watch_over(&self) {
         let folder = self.folder.path().display();
+        // The folder is gone where all went well.
         let script = format!(
-            "while kill -0 {}; do sleep 1; done; \
-             kill $(cat {folder}/slurmd.pid {folder}/slurmctld.pid) {}",
+            "while kill -0 {}; do sleep 1; done; [ -e {folder}/slurm.conf ] || exit; \
+             export SLURM_CONF={folder}/slurm.conf; \
+             for time in $(seq 30); do [ \"$(timeout 20 squeue -h)\" ] || break; \
+             timeout 20 scancel --user=root; sleep 2; done; \
+             kill $(cat {folder}/slurmd.pid {folder}/slurmctld.pid) {}; rm -r {folder}",
             std::process::id(),
             self.munge.as_deref().unwrap_or_default().trim()
         );
-        assert!(run(Command::new("setsid").args(["--fork", "sh", "-c", &script])), "no setsid");
+        let mut shell = Command::new("setsid");
+        assert!(run(shell.args(["--fork", "sh", "-c", &script]).env("PATH", PATH)), "no setsid");
     }
 
     /// `17_3 RUNNING`, a line for each task.
@@ -120,7 +125,7 @@ impl Drop for Cluster {
         // Jobs outlive the daemons. One that is told to stop puts itself back: twice is final.
         let begin = Instant::now();
         while self.listed().is_some_and(|queue| !queue.is_empty())
-            && begin.elapsed() < Duration::from_secs(30)
+            && begin.elapsed() < Duration::from_mins(1)
         {
             self.said("scancel", &["--user=root"]);
             thread::sleep(Duration::from_secs(1));
