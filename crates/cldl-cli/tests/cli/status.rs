@@ -89,7 +89,9 @@ fn tells_what_is_done_running_waiting_and_failed() {
     assert!(text.starts_with("table 4, smoke (results/table4-smoke): 1 of 6 done, 1 running"));
     assert!(text.contains("it said: cldl: the disk is full"), "{text}");
 
-    running.end(&End { how: How::Stopped, seconds: 1.0, memory: None, message: None }).unwrap();
+    running
+        .end(&End { how: How::Stopped, seconds: 1.0, memory: None, message: None, idle: 0 })
+        .unwrap();
     let text = sandbox.run("status").stdout;
     assert!(
         text.contains("nobody works on it; `cargo xtask reproduce --table 4` goes on"),
