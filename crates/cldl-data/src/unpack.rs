@@ -34,7 +34,10 @@ pub(crate) fn unpack_idx(path: &Path, shape: &[usize]) -> io::Result<Result<Vec<
 /// The elements of the IDX file in `reader`: see [`unpack_idx`].
 pub(crate) fn idx_elements(reader: &mut dyn Read, shape: &[usize]) -> Result<Vec<u8>, String> {
     let mut header = vec![0; idx::header_length(1 + shape.len())];
-    reader.read_exact(&mut header).map_err(|_| "the file ends within its header".to_owned())?;
+    reader.read_exact(&mut header).map_err(|e| match e.kind() {
+        io::ErrorKind::UnexpectedEof => "the file ends within its header".to_owned(),
+        _ => format!("damaged within its header ({e})"),
+    })?;
     let examples = idx::examples(&header, shape)?;
     let length = shape.iter().try_fold(examples, |n, side| n.checked_mul(*side));
     exactly(reader, length.ok_or("the header promises more than any file holds")?)
@@ -148,6 +151,14 @@ mod tests {
             let error = unpacked(&[file, b"tail"].concat(), 11).unwrap_err();
             assert_eq!(error, "something follows the packed content");
         }
+    }
+
+    #[test]
+    fn damage_within_a_header_is_told_from_a_short_file() {
+        let elements = |file: &[u8]| unpack_from(file, |reader| idx_elements(reader, &[2, 2]));
+        let damaged = elements(b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff").unwrap();
+        assert!(damaged.unwrap_err().contains("damaged within its header"));
+        assert_eq!(elements(&gz(b"four")).unwrap().unwrap_err(), "the file ends within its header");
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = Device::Cpu;
 //! let loaded = cldl_train::load_ensemble("runs/my-run".as_ref(), &device)?;
-//! let [channels, height, width] = loaded.dataset.shape;
+//! let [channels, height, width] = loaded.dataset.image_shape();
 //! let images = Tensor::zeros((1, channels, height, width), candle::DType::F32, &device)?;
 //! // The logarithm of the members' mean probability, [1, C]; pixels are in [0, 1].
 //! let scores = loaded.ensemble.logits(&images)?;

@@ -67,8 +67,8 @@ pub(crate) struct Args {
 /// Members and batches of the scaling, each against the other's default.
 const MEMBERS: [usize; 6] = [1, 2, 3, 4, 6, 8];
 const BATCHES: [usize; 5] = [32, 64, 128, 256, 512];
-/// The step whose scaling is measured.
-const SCALED: &str = "cldl";
+/// The steps whose scaling is measured, and the fewest members that each takes.
+const SCALED: [(&str, usize); 2] = [("ce", 1), ("cldl", 2)];
 
 /// Runs the chore.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -121,14 +121,20 @@ impl Bench<'_> {
             eprintln!("{arch}: where the time goes");
             let profiled =
                 self.rows(&[&self.ours(arch)[..], &["--profile".to_owned()]].concat())?;
-            let scaled = |members: usize, batch: usize| {
-                eprintln!("{arch}: {members} members, batch {batch}");
-                let sizes = [("--members", members), ("--batch", batch)];
-                let sizes = sizes.iter().flat_map(|(flag, n)| [(*flag).to_owned(), n.to_string()]);
-                let what = ["--arch", arch, "--only", SCALED, "--repeat", "3"].map(str::to_owned);
-                let threads = ["--threads".to_owned(), self.args.threads.to_string()];
-                let args: Vec<String> = what.into_iter().chain(sizes).chain(threads).collect();
+            let scaled = |what: &str, members: usize, batch: usize| {
+                eprintln!("{arch}: {what}, {members} members, batch {batch}");
+                let sizes =
+                    [("members", members), ("batch", batch), ("threads", self.args.threads)];
+                let sizes = sizes.iter().flat_map(|(flag, n)| [format!("--{flag}"), n.to_string()]);
+                let row = ["--arch", arch, "--only", what, "--repeat", "3"].map(str::to_owned);
+                let args: Vec<String> = row.into_iter().chain(sizes).collect();
                 Ok(self.rows(&args)?.remove(0))
+            };
+            let each = |sizes: &[usize], step: &dyn Fn(&str, usize) -> Result<Row>, least: bool| {
+                let steps = SCALED.iter().flat_map(|&(what, fewest)| {
+                    sizes.iter().filter(move |&&n| !least || fewest <= n).map(move |&n| (what, n))
+                });
+                steps.map(|(what, n)| step(what, n)).collect::<Result<Vec<Row>>>()
             };
             let Args { members, batch, .. } = *self.args;
             architectures.push(Measured {
@@ -137,8 +143,8 @@ impl Bench<'_> {
                 ours,
                 theirs,
                 profiled,
-                by_members: MEMBERS.iter().map(|&n| scaled(n, batch)).collect::<Result<_>>()?,
-                by_batch: BATCHES.iter().map(|&n| scaled(members, n)).collect::<Result<_>>()?,
+                by_members: each(&MEMBERS, &|what, n| scaled(what, n, batch), true)?,
+                by_batch: each(&BATCHES, &|what, n| scaled(what, members, n), false)?,
             });
         }
         let performance = Performance {

@@ -107,7 +107,7 @@ pub(super) fn markdown(performance: &Performance, picture: &str) -> String {
             100.0 * waits / step
         );
         for (rows, name) in [(&measured.by_members, "members"), (&measured.by_batch, "batch")] {
-            let _ = write!(text, "\n### {} with more {name}: a step of `cldl`\n\n", measured.arch);
+            let _ = write!(text, "\n### {} with more {name}\n\n", measured.arch);
             text += &scaling(rows);
         }
     }
@@ -149,6 +149,7 @@ fn seconds_of(profile: &[Kernel], wanted: Option<&str>) -> f64 {
 
 fn scaling(rows: &[Row]) -> String {
     let mut text = table(&[
+        "step",
         "members",
         "batch",
         "seconds",
@@ -162,6 +163,7 @@ fn scaling(rows: &[Row]) -> String {
         let memory =
             step.peak_memory_bytes.map_or("-".to_owned(), |bytes| (bytes >> 20).to_string());
         let cells = [
+            step.what.clone(),
             step.members.to_string(),
             step.batch.to_string(),
             format!("{:.4}", step.seconds),
@@ -227,6 +229,8 @@ mod tests {
     fn scaling_shows_the_limit() {
         let row =
             Row { members: 2, batch: 50, gflops: 5.0, peak_gflops: 10.0, ..step("cldl", 1.0) };
-        assert!(scaling(&[row]).ends_with("| 2 | 50 | 1.0000 | 10000.0 | 0.5000 | 50 % | - |\n"));
+        assert!(
+            scaling(&[row]).ends_with("| cldl | 2 | 50 | 1.0000 | 10000.0 | 0.5000 | 50 % | - |\n")
+        );
     }
 }

@@ -9,9 +9,8 @@ use plotters::prelude::*;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const SIZE: (u32, u32) = (860, 640);
-/// Of Okabe and Ito: told apart by colour-blind readers; the limit is also thinner.
-const BLUE: RGBColor = RGBColor(0, 114, 178);
-const ORANGE: RGBColor = RGBColor(213, 94, 0);
+/// Of Okabe and Ito: told apart by colour-blind readers; a limit is thin, and of its step's colour.
+const COLORS: [RGBColor; 2] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0)];
 
 /// For each architecture two charts, against members and against the batch.
 pub(super) fn svg(performance: &Performance) -> Result<String> {
@@ -25,7 +24,7 @@ fn draw(performance: &Performance, text: &mut String) -> Result<(), Box<dyn std:
     root.fill(&WHITE)?;
     let charts = root.split_evenly((performance.architectures.len(), 2));
     for (pair, measured) in charts.chunks(2).zip(&performance.architectures) {
-        let title = |by: &str| format!("{}: a step of cldl, by {by}", measured.arch);
+        let title = |by: &str| format!("{}: seconds of a step, by {by}", measured.arch);
         chart(&pair[0], &title("members"), "members", &measured.by_members, |row| row.members)?;
         chart(&pair[1], &title("batch"), "images of a batch", &measured.by_batch, |row| row.batch)?;
     }
@@ -41,10 +40,8 @@ fn chart(
     size: impl Fn(&Row) -> usize,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let at = |row: &Row, seconds: f64| (size(row) as f64, seconds);
-    let measured: Vec<(f64, f64)> = rows.iter().map(|row| at(row, row.seconds)).collect();
-    let limit: Vec<(f64, f64)> = rows.iter().map(|row| at(row, row.limit())).collect();
-    let widest = measured.last().map_or(1.0, |point| point.0);
-    let highest = measured.iter().map(|point| point.1).fold(0.0, f64::max);
+    let widest = rows.iter().map(|row| size(row) as f64).fold(1.0, f64::max);
+    let highest = rows.iter().map(|row| row.seconds).fold(0.0, f64::max);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .caption(title, ("sans-serif", 16))
@@ -59,18 +56,22 @@ fn chart(
         .label_style(("sans-serif", 13))
         .light_line_style(WHITE)
         .draw()?;
-    let legend = |color: RGBColor, width: u32| {
-        move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(width))
-    };
-    chart
-        .draw_series(LineSeries::new(measured.iter().copied(), BLUE.stroke_width(3)))?
-        .label("measured")
-        .legend(legend(BLUE, 3));
-    chart.draw_series(measured.iter().map(|&point| Circle::new(point, 4, BLUE.filled())))?;
-    chart
-        .draw_series(LineSeries::new(limit, ORANGE.stroke_width(1)))?
-        .label("limit: all at the peak")
-        .legend(legend(ORANGE, 1));
+    for (steps, color) in rows.chunk_by(|a, b| a.what == b.what).zip(COLORS) {
+        let what = &steps[0].what;
+        let legend = move |width: u32| {
+            move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(width))
+        };
+        let measured: Vec<(f64, f64)> = steps.iter().map(|row| at(row, row.seconds)).collect();
+        chart
+            .draw_series(LineSeries::new(measured.iter().copied(), color.stroke_width(3)))?
+            .label(what)
+            .legend(legend(3));
+        chart.draw_series(measured.iter().map(|&point| Circle::new(point, 4, color.filled())))?;
+        chart
+            .draw_series(LineSeries::new(steps.iter().map(|row| at(row, row.limit())), color))?
+            .label(format!("{what}, all at the peak"))
+            .legend(legend(1));
+    }
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)

@@ -64,7 +64,7 @@ impl Row {
 
     /// Whether it is about pairs of members.
     fn takes_two(self) -> bool {
-        matches!(self, Self::Train("adp" | "gal" | "trs" | "dverge", _))
+        matches!(self, Self::Train("adp" | "gal" | "trs" | "cldl" | "dverge", _))
     }
 }
 
