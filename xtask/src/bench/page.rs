@@ -106,7 +106,9 @@ pub(super) fn markdown(performance: &Performance, picture: &str) -> String {
              spent waiting for them.\n",
             100.0 * waits / step
         );
-        for (rows, name) in [(&measured.by_members, "members"), (&measured.by_batch, "images in a batch")] {
+        for (rows, name) in
+            [(&measured.by_members, "members"), (&measured.by_batch, "images in a batch")]
+        {
             let _ = write!(text, "\n### {} with more {name}\n\n", measured.arch);
             text += &scaling(rows);
         }
