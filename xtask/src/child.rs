@@ -60,11 +60,12 @@ fn wait(child: &mut Child) -> Result<(ExitStatus, Option<u64>)> {
     let mut patience: Option<Instant> = None;
     let mut told = 0;
     let mut memory = None;
-    for poll in 0_u32.. {
+    let mut poll = 0;
+    loop {
         if let Some(status) = child.try_wait()? {
             return Ok((status, memory));
         }
-        if poll % POLLS == 0 {
+        if poll == 0 {
             memory = memory.max(peak_memory(child.id()));
         }
         if told < interrupt::requests() {
@@ -75,8 +76,8 @@ fn wait(child: &mut Child) -> Result<(ExitStatus, Option<u64>)> {
             child.kill()?;
         }
         thread::sleep(POLL);
+        poll = (poll + 1) % POLLS;
     }
-    unreachable!("a child of ours ends before the polls do")
 }
 
 /// Linux tells; elsewhere nobody knows.

@@ -9,6 +9,7 @@ mod child;
 mod ci;
 mod docs;
 mod interrupt;
+mod markdown;
 mod progress;
 mod reproduce;
 mod scale;

@@ -121,21 +121,6 @@ impl Bench<'_> {
             eprintln!("{arch}: where the time goes");
             let profiled =
                 self.rows(&[&self.ours(arch)[..], &["--profile".to_owned()]].concat())?;
-            let scaled = |what: &str, members: usize, batch: usize| {
-                eprintln!("{arch}: {what}, {members} members, batch {batch}");
-                let sizes =
-                    [("members", members), ("batch", batch), ("threads", self.args.threads)];
-                let sizes = sizes.iter().flat_map(|(flag, n)| [format!("--{flag}"), n.to_string()]);
-                let row = ["--arch", arch, "--only", what, "--repeat", "3"].map(str::to_owned);
-                let args: Vec<String> = row.into_iter().chain(sizes).collect();
-                Ok(self.rows(&args)?.remove(0))
-            };
-            let each = |sizes: &[usize], step: &dyn Fn(&str, usize) -> Result<Row>, least: bool| {
-                let steps = SCALED.iter().flat_map(|&(what, fewest)| {
-                    sizes.iter().filter(move |&&n| !least || fewest <= n).map(move |&n| (what, n))
-                });
-                steps.map(|(what, n)| step(what, n)).collect::<Result<Vec<Row>>>()
-            };
             let Args { members, batch, .. } = *self.args;
             architectures.push(Measured {
                 arch,
@@ -143,8 +128,8 @@ impl Bench<'_> {
                 ours,
                 theirs,
                 profiled,
-                by_members: each(&MEMBERS, &|what, n| scaled(what, n, batch), true)?,
-                by_batch: each(&BATCHES, &|what, n| scaled(what, members, n), false)?,
+                by_members: self.scaled(arch, &MEMBERS.map(|members| (members, batch)))?,
+                by_batch: self.scaled(arch, &BATCHES.map(|batch| (members, batch)))?,
             });
         }
         let performance = Performance {
@@ -159,6 +144,26 @@ impl Bench<'_> {
         write_whole(out, page::markdown(&performance, &name).as_bytes())?;
         eprintln!("written to {}", out.display());
         Ok(())
+    }
+
+    /// The steps of [`SCALED`] for these numbers of members and images, each in a process of its own:
+    /// so its peak of memory is its own too.
+    fn scaled(&self, arch: &str, sizes: &[(usize, usize)]) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for (what, fewest) in SCALED {
+            for &(members, batch) in sizes.iter().filter(|(members, _)| fewest <= *members) {
+                eprintln!("{arch}: {what}, {members} members, batch {batch}");
+                let mut args =
+                    ["--arch", arch, "--only", what, "--repeat", "3"].map(str::to_owned).to_vec();
+                for (flag, n) in
+                    [("members", members), ("batch", batch), ("threads", self.args.threads)]
+                {
+                    args.extend([format!("--{flag}"), n.to_string()]);
+                }
+                rows.extend(self.rows(&args)?);
+            }
+        }
+        Ok(rows)
     }
 
     /// Medians of the rounds, ours and the comparator's, who are measured in turns.

@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let picture = path.with_extension("svg");
         write_whole(&picture, plot::svg(&scale)?.as_bytes())?;
         let picture = picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        write_whole(path, page::markdown(&scale, &picture).as_bytes())?;
+        write_whole(path, page::page(&scale, &picture).as_bytes())?;
         eprintln!("written to {}", path.display());
     }
     if args.json {

@@ -2,8 +2,10 @@
 
 use super::counts::{self, Count};
 use super::{Row, Scale};
+use crate::markdown;
 use crate::reproduce::{aligned, duration};
 use std::fmt::Write as _;
+use std::slice::from_ref;
 
 /// What a machine makes of the tasks; the last four for each of [`super::WORKERS`].
 const COSTS: [&str; 7] =
@@ -24,7 +26,7 @@ pub(super) fn text(scale: &Scale) -> String {
 }
 
 /// For `docs/`. The tasks stand in a block that `cargo xtask docs` counts anew; the rest is measured.
-pub(super) fn markdown(scale: &Scale, picture: &str) -> String {
+pub(super) fn page(scale: &Scale, picture: &str) -> String {
     let flags = scale.command.trim_start_matches("cargo xtask plan ");
     let counts: Vec<&Count> = scale.rows.iter().map(|row| &row.count).collect();
     let mut text = format!(
@@ -44,9 +46,10 @@ pub(super) fn markdown(scale: &Scale, picture: &str) -> String {
         scale.cores,
         scale.machine
     );
-    line(&mut text, "table", &COSTS.map(str::to_owned));
-    line(&mut text, "---", &COSTS.map(|_| "--:".to_owned()));
-    scale.rows.iter().for_each(|row| line(&mut text, &row.count.name, &costs(row)));
+    text += &markdown::head(&[&["table"], &COSTS[..]].concat());
+    for row in &scale.rows {
+        markdown::row(&mut text, &[from_ref(&row.count.name), &costs(row)].concat());
+    }
     let _ = write!(
         text,
         "\n![Wall time of the whole grid against the number of workers]({picture})\n\n\
@@ -54,16 +57,12 @@ pub(super) fn markdown(scale: &Scale, picture: &str) -> String {
          A step of the training on its batch, and one gradient step of an attack on one image; the peak of \
          memory is that of the process that measured.\n\n"
     );
-    line(&mut text, "training", &["step, ms", "attack step, ms", "memory, MB"].map(str::to_owned));
-    line(&mut text, "---", &["--:"; 3].map(str::to_owned));
+    text += &markdown::head(&["training", "step, ms", "attack step, ms", "memory, MB"]);
     for step in &scale.steps {
         let memory = step.memory.map_or("-".to_owned(), |bytes| (bytes >> 20).to_string());
         let milli = |seconds: f64| format!("{:.3}", 1000.0 * seconds);
-        line(
-            &mut text,
-            &step.name,
-            &[milli(step.step_seconds), milli(step.attack_seconds), memory],
-        );
+        let cells = [milli(step.step_seconds), milli(step.attack_seconds), memory];
+        markdown::row(&mut text, &[from_ref(&step.name), &cells].concat());
     }
     text
 }
@@ -88,14 +87,9 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn line(text: &mut String, name: &str, cells: &[String]) {
-    // Writing to a string can't fail.
-    let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{COSTS, markdown};
+    use super::{COSTS, page};
     use crate::scale::counts::{Count, counts};
     use crate::scale::{Row, Scale, WORKERS};
 
@@ -121,7 +115,7 @@ mod tests {
             curve: vec![(1, 1.0)],
         };
         let block = format!("<!-- made by: tasks {flags} -->\n{said}<!-- end -->\n");
-        let page = markdown(&scale, "scale.svg");
+        let page = page(&scale, "scale.svg");
         assert!(page.contains(&block), "{block} in {page}");
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cldl_core::kernels::fma_peak;
+use cldl_core::memory::peak_bytes;
 use cldl_models::Arch;
 use serde::Serialize;
 
@@ -114,7 +115,7 @@ impl Args {
         if self.json {
             return Ok(());
         }
-        let memory = peak_memory()
+        let memory = peak_bytes()
             .map_or_else(String::new, |bytes| format!(", {} MiB of memory at most", bytes >> 20));
         let notes = format!(
             "{} {}, batch {}, {} threads; peak {peak:.0} GFLOP/s{memory}",
@@ -164,7 +165,7 @@ impl Args {
             images_per_second: self.batch as f64 / seconds,
             gflops: subject.flops(row) / seconds / 1e9,
             peak_gflops: peak,
-            peak_memory_bytes: peak_memory(),
+            peak_memory_bytes: peak_bytes(),
             profile,
         })
     }
@@ -204,12 +205,4 @@ fn profile_text(row: &Measured) -> String {
     };
     let grid = Grid { head: head.to_vec(), rows: row.profile.iter().map(cells).collect() };
     format!("\n{}, one step, mean of all:\n{}", row.what, grid.text(""))
-}
-
-/// Most memory that this process has had, in bytes, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024)
 }

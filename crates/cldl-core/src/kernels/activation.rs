@@ -72,9 +72,9 @@ pub fn add_assign(sum: &mut [f32], terms: &[f32]) {
     });
 }
 
-struct Forward<'a> {
-    slope: f32,
-    values: &'a mut [f32],
+pub(super) struct Forward<'a> {
+    pub(super) slope: f32,
+    pub(super) values: &'a mut [f32],
 }
 
 impl WithSimd for Forward<'_> {
@@ -88,10 +88,10 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-struct Backward<'a> {
-    slope: f32,
-    values: &'a [f32],
-    d: &'a mut [f32],
+pub(super) struct Backward<'a> {
+    pub(super) slope: f32,
+    pub(super) values: &'a [f32],
+    pub(super) d: &'a mut [f32],
 }
 
 impl WithSimd for Backward<'_> {

@@ -6,7 +6,7 @@ use super::ConvShape;
 use super::forward::by_example;
 use super::outputs::Outputs;
 use super::padding::with_scratch;
-use crate::kernels::activation::{branch, leaky_relu_of};
+use crate::kernels::activation::{Backward, Forward};
 use crate::kernels::arch::arch;
 use crate::kernels::pool::{Gather, Grid, Max};
 use crate::kernels::{Finish, Images};
@@ -82,32 +82,17 @@ impl WithSimd for Pooled<'_> {
                     }
                 }
             });
-            simd.vectorize(Activate { slope, y });
+            let [values, tangents @ ..] = &mut y[..] else { return };
+            // The tangent first: it needs the value as it is.
+            for d in tangents {
+                simd.vectorize(Backward { slope, values, d });
+            }
+            simd.vectorize(Forward { slope, values });
         };
         by_example(y, examples, grid.out_len())
             .into_par_iter()
             .zip(argmax.par_chunks_exact_mut(grid.out_len()))
             .enumerate()
             .for_each(compute);
-    }
-}
-
-/// The activation of an example: its value, and its tangent if there is one.
-struct Activate<'a> {
-    slope: f32,
-    y: Vec<&'a mut [f32]>,
-}
-
-impl WithSimd for Activate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _: S) {
-        let [value, tangents @ ..] = &mut self.y[..] else { return };
-        // The tangent first: it needs the value as it is.
-        for tangent in tangents {
-            tangent.iter_mut().zip(&**value).for_each(|(t, v)| *t = branch(*v, self.slope, *t));
-        }
-        value.iter_mut().for_each(|v| *v = leaky_relu_of(*v, self.slope));
     }
 }
