@@ -94,7 +94,7 @@ impl Args {
         let options = options.on(&dataset);
         // A wrong option should not wait for the data.
         options.method()?;
-        let data = Dataset::load(&dataset, Split::Train, &dirs)?;
+        let data = Dataset::load_first(&dataset, Split::Train, options.examples(), &dirs)?;
         let loaded = options.init().map(|place| Loaded::read(place, &device)).transpose()?;
         let init = loaded.as_ref().map(|loaded| &loaded.inner);
         let config = options.config(&data, init)?;
@@ -229,7 +229,7 @@ struct Bar {
     events: Option<PathBuf>,
 }
 
-/// Images of the look after each epoch: few, so that it takes about as long as two steps.
+/// Images of the look after each epoch, at most.
 const PROBE: usize = 200;
 
 /// A probe of the ensemble in training; none if there are no test images of its data set.
@@ -239,7 +239,9 @@ fn probe(config: &TrainConfig, dirs: &DataDirs, device: &Device) -> Result<Optio
         return Ok(None);
     };
     let eps = usual_eps(&config.data.dataset)[0];
-    Ok(Some(Probe::new(&test, PROBE, eps, config.method.gamma(), device)?))
+    // As long as two steps: a short epoch must not wait for its look.
+    let images = PROBE.min(2 * config.batch_size);
+    Ok(Some(Probe::new(&test, images, eps, config.method.gamma(), device)?))
 }
 
 impl Bar {

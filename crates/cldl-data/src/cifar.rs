@@ -1,12 +1,25 @@
 //! CIFAR-10's binary version: records of a label byte, then 1024 red, 1024 green and 1024 blue
 //! bytes, each row by row from the top. That is CHW order already: an image is copied as it is.
 
+use crate::manifest::Content;
+
 /// Channels, height and width of an image.
 pub(crate) const SHAPE: [usize; 3] = [3, 32, 32];
 /// Bytes of an image: 3 channels of 32 rows of 32 pixels.
 pub(crate) const PIXELS: usize = 3 * 32 * 32;
 /// Bytes of a record.
 pub(crate) const RECORD: usize = 1 + PIXELS;
+
+/// As many of `files`, from the first on, as hold `examples` records.
+pub(crate) fn files_of_first(examples: usize, files: &[Content]) -> &[Content] {
+    let mut records = 0;
+    let needed = files.iter().take_while(|file| {
+        let before = records;
+        records += file.bytes / RECORD;
+        before < examples.max(1)
+    });
+    &files[..needed.count()]
+}
 
 /// Appends the records in `bytes` to `images` and `labels`.
 ///
@@ -33,6 +46,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::manifest::manifest;
+    use crate::{DatasetName, Split};
 
     #[test]
     fn a_record_is_channel_by_channel_and_row_by_row() {
@@ -47,6 +62,13 @@ mod tests {
             images[PIXELS + (channel * 32 + row) * 32 + column]
         };
         assert_eq!((pixel(0, 0, 5), pixel(1, 7, 2), pixel(1, 2, 7)), (50, 60, 0));
+    }
+
+    #[test]
+    fn no_more_files_than_the_examples_need() {
+        let files = manifest(DatasetName::Cifar10).files(Split::Train);
+        let needed = |examples| files_of_first(examples, files).len();
+        assert_eq!([0, 1, 10_000, 10_001, 50_000, usize::MAX].map(needed), [1, 1, 1, 2, 5, 5]);
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 
 use candle::{Device, Tensor};
 
-use crate::manifest::sha256;
-use crate::source::read_split;
+use crate::manifest::{manifest, sha256};
+use crate::source::read_files;
 use crate::{DataDirs, DataError, DatasetName, DatasetSpec, EpochAugmentation, Split, cifar, idx};
 
 /// Images and labels in memory.
@@ -21,7 +21,8 @@ pub struct Dataset {
     pub image_shape: [usize; 3],
     /// The number of classes.
     pub n_classes: usize,
-    /// The SHA-256 of the source, in hexadecimal: of the checksums of the files' unpacked contents.
+    /// The SHA-256 of the source, in hexadecimal: of the checksums of the unpacked contents of the files
+    /// that were read.
     /// A subset keeps it.
     pub sha256: String,
 }
@@ -48,23 +49,48 @@ impl Dataset {
         split: Split,
         dirs: &DataDirs,
     ) -> Result<Self, DataError> {
+        Self::load_first(spec, split, usize::MAX, dirs)
+    }
+
+    /// Reads the first `examples` of a split, or all if there are fewer. Of CIFAR-10 only the files that
+    /// hold them are read: unpacking all five takes longer than a short training.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_first(
+        spec: impl Into<DatasetSpec>,
+        split: Split,
+        examples: usize,
+        dirs: &DataDirs,
+    ) -> Result<Self, DataError> {
         let spec = spec.into();
-        match &spec {
-            DatasetSpec::Published(name) => Self::load_published(*name, split, dirs),
+        let loaded = match &spec {
+            DatasetSpec::Published(name) => Self::load_published(*name, split, examples, dirs)?,
             DatasetSpec::Custom(custom) => {
                 let folder = dirs.custom(&custom.name)?;
                 folder.check_against(custom)?;
-                folder.load(spec, split)
+                folder.load(spec, split)?
             }
-        }
+        };
+        Ok(loaded.take(examples))
     }
 
-    fn load_published(name: DatasetName, split: Split, dirs: &DataDirs) -> Result<Self, DataError> {
+    fn load_published(
+        name: DatasetName,
+        split: Split,
+        examples: usize,
+        dirs: &DataDirs,
+    ) -> Result<Self, DataError> {
         let [_, height, width] = name.image_shape();
         let n = name.n_examples(split);
+        let files = manifest(name).files(split);
+        let files = match name {
+            DatasetName::Cifar10 => cifar::files_of_first(examples, files),
+            _ => files,
+        };
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         let mut checksums = String::new();
-        for (content, source) in read_split(name, split, dirs) {
+        for (content, source) in read_files(name, files, dirs) {
             let mut source = source?;
             let bytes = std::mem::take(&mut source.bytes);
             // The format first: "the magic number is .." says more than a checksum does.

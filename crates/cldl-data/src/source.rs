@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::manifest::{Content, Download, Manifest, hex, manifest, sha256};
 use crate::unpack::{exactly, unpack};
-use crate::{DataDirs, DataError, DatasetName, Split};
+use crate::{DataDirs, DataError, DatasetName};
 
 /// A file's content and where it was found.
 pub(crate) struct Source {
@@ -33,14 +33,13 @@ impl Source {
     }
 }
 
-/// The files of `split`, each with its content, in the manifest's order.
-pub(crate) fn read_split(
+/// The `files` of a split, each with its content, in their order.
+pub(crate) fn read_files(
     name: DatasetName,
-    split: Split,
+    files: &'static [Content],
     dirs: &DataDirs,
 ) -> Vec<(&'static Content, Result<Source, DataError>)> {
     let manifest = manifest(name);
-    let files = manifest.files(split);
     let paths: Vec<_> = files.iter().map(|file| dirs.find(name, &file.name)).collect();
     let archive = || archive_of(manifest).and_then(|(archive, _)| dirs.find(name, &archive.name));
     if paths.iter().any(Option::is_none)

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::source::read_split;
+use crate::manifest::manifest;
+use crate::source::read_files;
 use crate::{DataDirs, DataError, DatasetName, Split};
 
 /// The state of one file.
@@ -43,7 +44,7 @@ pub enum FileState {
 pub fn verify(name: DatasetName, dirs: &DataDirs) -> Vec<FileReport> {
     let mut reports = Vec::new();
     for split in Split::ALL {
-        for (content, source) in read_split(name, split, dirs) {
+        for (content, source) in read_files(name, manifest(name).files(split), dirs) {
             let mut report = FileReport {
                 split,
                 file: content.name.clone(),

@@ -50,7 +50,7 @@ pub struct TrainData {
     pub dataset: DatasetSpec,
     /// Number of training images: the first ones of the training split.
     pub examples: usize,
-    /// SHA-256 of the training split's files.
+    /// SHA-256 of the training split's files, as far as they hold these images.
     pub sha256: String,
 }
 

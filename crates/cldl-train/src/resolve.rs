@@ -20,6 +20,11 @@ pub struct OptionsOn<'a> {
 }
 
 impl OptionsOn<'_> {
+    /// Images of the training split to load: the first so many.
+    pub fn examples(&self) -> usize {
+        self.options.limit_train.unwrap_or(usize::MAX)
+    }
+
     /// The run whose weights the training starts from.
     pub fn init(&self) -> Option<&Path> {
         self.options.init.as_deref()
@@ -67,8 +72,8 @@ impl OptionsOn<'_> {
         Ok(method)
     }
 
-    /// The config of a training on `data`, the whole training split, from the weights of `init` or
-    /// from fresh ones.
+    /// The config of a training on `data`, the first [`Self::examples`] of the training split, from the
+    /// weights of `init` or from fresh ones.
     ///
     /// # Errors
     /// As [`Self::method`], or if `init` has another architecture or number of members.
@@ -91,10 +96,7 @@ impl OptionsOn<'_> {
             plus_adv: self.plus_adv(method),
             data: TrainData {
                 dataset: dataset.clone(),
-                examples: self
-                    .options
-                    .limit_train
-                    .map_or(data.len(), |limit| limit.min(data.len())),
+                examples: self.examples().min(data.len()),
                 sha256: data.sha256.clone(),
             },
             ensemble: EnsembleConfig {
