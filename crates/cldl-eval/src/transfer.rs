@@ -140,15 +140,19 @@ pub fn agreed_examples<'a>(
         if observe(&progress).is_break() {
             return Err(EvalError::Stopped);
         }
-        let batch = candidates.batch(range, device)?;
-        let mut right = vec![true; batch.len()];
+        // Each member sees what all before it got right.
+        let mut right = candidates.indices()[range].to_vec();
         for member in members {
+            if right.is_empty() {
+                break;
+            }
+            let batch = test.batch(&right, device)?;
             let mut outcome = Outcome::default();
             outcome.extend(&member.classifier.logits(&batch.images)?, &batch.labels)?;
-            right.iter_mut().zip(&outcome.right).for_each(|(all, one)| *all &= one);
+            let mut verdicts = outcome.right.iter();
+            right.retain(|_| verdicts.next().is_some_and(|right| *right));
         }
-        let found = batch.indices.iter().zip(right).filter(|(_, right)| *right);
-        agreed.extend(found.map(|(index, _)| *index));
+        agreed.extend(right);
         progress.done = agreed.len().min(n) as u64;
         if n <= agreed.len() {
             break;

@@ -25,7 +25,7 @@ pub(crate) mod work;
 
 pub(crate) use crate::interrupt::{self, Interrupted};
 use crate::{Usage, workspace};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use args::Launcher;
 pub(crate) use args::{Args, Settings, What};
 use attacks::Slice;
@@ -114,6 +114,8 @@ pub(crate) fn tables(what: &What, settings: &Settings) -> Result<Vec<Experiment>
 /// `cldl`, built unless there is one.
 pub(crate) fn binary(what: &What) -> Result<Cldl> {
     let root = what.root.clone().unwrap_or_else(workspace::root);
+    let unusable = || format!("can't use `{}` as the root", root.display());
+    std::fs::create_dir_all(&root).with_context(unusable)?;
     Ok(match &what.cldl {
         Some(program) => Cldl { program: std::path::absolute(program)?, root, threads: None },
         None => Cldl { root, ..Cldl::build(&workspace::root())? },

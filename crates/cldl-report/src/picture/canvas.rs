@@ -94,7 +94,11 @@ impl Canvas<'_> {
         self.area.draw(&Rectangle::new([(x, y), (x + w, y + h)], color.stroke_width(1)))
     }
 
+    /// A line through `points`; nothing if there is one alone.
     pub(crate) fn line(&self, points: &[(i32, i32)], color: RGBColor, width: u32) -> Painted {
+        if points.len() < 2 {
+            return Ok(());
+        }
         self.area.draw(&PathElement::new(points.to_vec(), color.stroke_width(width)))
     }
 
