@@ -40,4 +40,5 @@ pub use ops::norm::Moments;
 pub use ops::path::with_candle_ops;
 pub use params::{Init, ParamBuilder, ParamSource, Params};
 pub use stream::Stream;
+pub use tape::{Rehearsal, rehearse};
 pub use value::Value;

@@ -203,8 +203,9 @@ impl Subject {
             Row::Pgd10 => 20 * all,
             Row::Train(_, "baseline" | "adp") => train,
             Row::Train(_, "dverge") => 21 * distilled + (self.members as u64 - 1) * train,
-            // A probe (forward and input gradient), then a training pass on dual numbers.
-            Row::Train(..) => 2 * all + 2 * train,
+            // A look (forward and input gradient), then the tangents, the gradient of the values and
+            // two of the weights.
+            Row::Train(..) => 2 * all + train + all,
         };
         (of_image * (self.members * self.batch) as u64) as f64
     }

@@ -7,9 +7,11 @@
 //! 1. calls [`directions`] for the vᵢ (weights frozen: no gradient is taken for any of them),
 //! 2. evaluates each member's loss on [`Dual::new`]`(x, vᵢ)` instead of x,
 //! 3. adds the tangents to what it minimizes.
+//!
+//! The second pass computes nothing that the first has computed: see [`rehearse`].
 
 use candle::{Result, Tensor, Var};
-use cldl_core::{Dual, Value, input_gradient};
+use cldl_core::{Dual, Rehearsal, Value, input_gradient, rehearse};
 use cldl_losses::cross_entropy;
 use cldl_models::{Member, Mode};
 
@@ -25,12 +27,25 @@ pub(super) struct Part {
 
 /// A batch of images with the direction for each member.
 pub(super) struct Directions {
-    /// For each member i, the dual number `x + r·∂Φ/∂gᵢ`.
-    pub(super) images: Vec<Dual>,
+    /// For each member i, `x + r·∂Φ/∂gᵢ`.
+    pub(super) of_members: Vec<Direction>,
     /// Φ itself.
     pub(super) value: f64,
     /// Its summands, unweighted.
     pub(super) parts: Vec<(&'static str, f64)>,
+}
+
+/// A batch of images with a direction, and what the look at them left.
+pub(super) struct Direction {
+    images: Dual,
+    rehearsal: Rehearsal,
+}
+
+impl Direction {
+    /// The look's loss on the dual numbers; see [`Rehearsal::perform`].
+    pub(super) fn pass<T>(self, loss: impl FnOnce(&Dual) -> Result<T>) -> Result<T> {
+        self.rehearsal.perform(|| loss(&self.images))
+    }
 }
 
 /// Evaluates Φ on the members' input gradients and differentiates it with respect to them.
@@ -42,11 +57,12 @@ pub(super) fn directions(
     member_loss: impl Fn(usize, &Tensor) -> Result<Tensor>,
     phi: impl Fn(&[Tensor]) -> Result<Vec<Part>>,
 ) -> Result<Directions> {
-    let mut gradients = Vec::with_capacity(n_members);
+    let (mut gradients, mut rehearsals) = (Vec::new(), Vec::new());
     for i in 0..n_members {
         let x = Var::from_tensor(images)?;
-        let gradient = input_gradient(&member_loss(i, &x)?, &x)?;
+        let (gradient, rehearsal) = rehearse(|| input_gradient(&member_loss(i, &x)?, &x))?;
         gradients.push(Var::from_tensor(&gradient.flatten_from(1)?)?);
+        rehearsals.push(rehearsal);
     }
     let leaves: Vec<Tensor> = gradients.iter().map(|g| g.as_tensor().clone()).collect();
     let (mut weighted, mut parts) = (Vec::new(), Vec::new());
@@ -56,14 +72,14 @@ pub(super) fn directions(
     }
     let value = sum(&weighted)?;
     let by_gradient = value.backward()?;
-    let duals = gradients.iter().map(|g| {
+    let directions = gradients.iter().zip(rehearsals).map(|(g, rehearsal)| {
         let direction = match by_gradient.get(g) {
             Some(direction) => direction.reshape(images.shape())?,
             None => images.zeros_like()?,
         };
-        Dual::new(images, &direction)
+        Ok(Direction { images: Dual::new(images, &direction)?, rehearsal })
     });
-    Ok(Directions { images: duals.collect::<Result<_>>()?, value: scalar(&value)?, parts })
+    Ok(Directions { of_members: directions.collect::<Result<_>>()?, value: scalar(&value)?, parts })
 }
 
 /// The members' cross-entropies together with a term of their input gradients.
@@ -91,8 +107,9 @@ pub(super) fn cross_entropies(
     };
     let directions = directions(members.len(), images, probe, phi)?;
     let (mut losses, mut tangents) = (Vec::new(), Vec::new());
-    for (member, x) in members.iter().zip(&directions.images) {
-        let loss = member_cross_entropy(member, x, one_hot, Mode::Train)?;
+    for (member, direction) in members.iter().zip(directions.of_members) {
+        let loss =
+            direction.pass(|images| member_cross_entropy(member, images, one_hot, Mode::Train))?;
         losses.push(loss.primal()?.mean_all()?);
         tangents.push(variant.reduce(&loss.tangent()?)?);
     }
