@@ -114,7 +114,8 @@ impl Part {
                 Self::Look(memory)
             }
             Stage::Following(memories) if lanes == 2 => {
-                let memory = memories.pop_front().map(|memory| std::mem::take(&mut *locked(&memory)));
+                let memory =
+                    memories.pop_front().map(|memory| std::mem::take(&mut *locked(&memory)));
                 // No gradient came through a stretch that the loss does not depend on.
                 memory
                     .filter(|memory| memory.fits(dims) && !memory.gradients.is_empty())
@@ -217,10 +218,12 @@ mod tests {
             let (gamma, beta) = (self.weight(1), self.weight(2));
             let norm = Norm { weight: &gamma, bias: &beta, eps: 1e-5 };
             let activated = Finish { residual: None, slope: Some(0.1) };
-            let (x, _) = x.channels_last()?.conv_norm_then(&self.weight(0), same, norm, activated)?;
+            let (x, _) =
+                x.channels_last()?.conv_norm_then(&self.weight(0), same, norm, activated)?;
             let residual = Finish { residual: Some(&x), slope: Some(0.0) };
             let (x, _) = x.conv_norm_then(&self.weight(3), same, norm, residual)?;
-            let x = x.conv_pool(&self.weight(4), Some(&self.weight(5)), Geometry::default(), 0.0)?;
+            let x =
+                x.conv_pool(&self.weight(4), Some(&self.weight(5)), Geometry::default(), 0.0)?;
             let x = x.flatten()?.linear(&self.weight(6), None)?.leaky_relu(0.0)?;
             x.linear(&self.weight(7), None)
         }

@@ -121,8 +121,7 @@ impl WithSimd for Backward<'_> {
             chunks.resize_with(shape.batch.div_ceil(chunk), || None);
         }
         let starts = (0..chunks.len()).map(|k| k * chunk).collect::<Vec<_>>();
-        let partials: Vec<Vec<f32>> =
-            starts.into_par_iter().zip(chunks).map(work).collect();
+        let partials: Vec<Vec<f32>> = starts.into_par_iter().zip(chunks).map(work).collect();
         if let Some((gradients, _, dw)) = weights {
             gradients.finish(&partials, dw);
         }
