@@ -2,13 +2,13 @@
 //!
 //! In a Markdown file the lines from `<!-- made by: COMMAND -->` to `<!-- end -->` are what COMMAND
 //! says: one of `cldl`, `rows TABLE.json [ATTACK]`, a table of results as Markdown, `table FILE.md HEADING`,
-//! the table below a heading of another page, or `tasks FLAGS`, the number of tasks of
-//! `cargo xtask plan FLAGS` (what those take is measured, and checked by nobody). Beside each
-//! `docs/results/*/table.json` lie its report and its curves. Pictures of trained ensembles need their
-//! trainings, and are made anew with `--ensembles` alone.
+//! the table below a heading of another page, `recorded FILE`, what a command printed when it was last run
+//! for us (see [`outputs`]), or `tasks FLAGS`, the number of tasks of `cargo xtask plan FLAGS` (what those take
+//! is measured, and checked by nobody). Beside each `docs/results/*/table.json` lie its report and its curves.
+//! Pictures of trained ensembles need their trainings, and are made anew with `--ensembles` alone.
 
 use crate::reproduce::Cldl;
-use crate::{child, interrupt, scale, workspace};
+use crate::{child, interrupt, outputs, scale, workspace};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -19,7 +19,8 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask docs               bring the documents up to date
   cargo xtask docs --check       say what is stale, and change nothing
-  cargo xtask docs --ensembles   also train and draw the ensembles of docs/pictures, in minutes";
+  cargo xtask docs --ensembles   also train and draw the ensembles of docs/pictures, in minutes
+  cargo xtask docs --outputs     also run README's two commands, and show what they print";
 
 /// Bring what the documents show up to date: help texts, tables, pictures
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Also train the small ensembles of docs/pictures, and draw them
     #[arg(long)]
     ensembles: bool,
+    /// Also run README's two commands, and keep what they print
+    #[arg(long, conflicts_with = "check")]
+    outputs: bool,
 }
 
 const BEGIN: &str = "<!-- made by: ";
@@ -52,15 +56,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.check {
         return check(&cldl);
     }
-    let stale = update(&cldl, false)?;
-    for name in &stale {
-        eprintln!("made anew: {name}");
+    let folder = root.join("docs/output");
+    if args.outputs {
+        outputs::record_reproduce(&folder)?;
+    }
+    make_anew(&cldl)?;
+    if args.outputs {
+        outputs::record_ci(&folder)?;
+        make_anew(&cldl)?;
     }
     if args.ensembles {
         for command in ENSEMBLES.iter().chain([&DRAWN]) {
             eprintln!("cldl {command}");
             cldl_says(&cldl, command)?;
         }
+    }
+    Ok(())
+}
+
+fn make_anew(cldl: &Cldl) -> Result<()> {
+    for name in update(cldl, false)? {
+        eprintln!("made anew: {name}");
     }
     Ok(())
 }
@@ -174,10 +190,15 @@ fn answer(cldl: &Cldl, command: &str) -> Result<String> {
             .with_context(|| format!("can't read `{file}`"))?;
         return table(&text, heading).with_context(|| format!("`{file}`"));
     }
+    if let Some(file) = command.strip_prefix("recorded ") {
+        let text = fs::read_to_string(cldl.root.join(file))
+            .with_context(|| format!("can't read `{file}`"))?;
+        return Ok(format!("```text\n{}\n```", text.trim_end()));
+    }
     if let Some(flags) = command.strip_prefix("tasks ") {
         return scale::counts(flags);
     }
-    bail!("no such command: `{command}`; it begins with `cldl`, `rows`, `table` or `tasks`")
+    bail!("no such command: `{command}`; it begins with `cldl`, `rows`, `table`, `recorded` or `tasks`")
 }
 
 /// The first table below a heading.

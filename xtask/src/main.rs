@@ -10,6 +10,7 @@ mod ci;
 mod docs;
 mod interrupt;
 mod markdown;
+mod outputs;
 mod progress;
 mod reproduce;
 mod scale;
