@@ -10,7 +10,6 @@ mod ci;
 mod docs;
 mod interrupt;
 mod markdown;
-mod outputs;
 mod progress;
 mod reproduce;
 mod scale;

@@ -39,6 +39,6 @@ pub use finish::Finish;
 pub use images::{Backward, Images, Normed, Unpooled};
 pub use linear::{linear_forward, linear_input_grad, linear_weight_grad};
 pub use norm::{NormGradient, NormStats, NormSums, channel_affine, norm_sums};
-pub use peak::fma_peak;
+pub use peak::{fma_peak, memory_bandwidth};
 pub use pool::{max_pool2_backward, max_pool2_forward};
 pub use rearrange::{mean_positions, spread_positions, transpose_images};

@@ -47,7 +47,10 @@ pub struct InputGrad<'a> {
 #[instrument(level = "trace", skip_all, fields(
     %shape,
     macs = of_weight.as_ref().map_or(0, |_| shape.macs())
-        + of_input.as_ref().map_or(0, |of| shape.macs_of(of.dx.len() / shape.in_len()))
+        + of_input.as_ref().map_or(0, |of| shape.macs_of(of.dx.len() / shape.in_len())),
+    moved = dy.moved()
+        + of_weight.as_ref().map_or(0, |of| of.x.moved() + of.dw.len())
+        + of_input.as_ref().map_or(0, |of| of.weight.len() + (1 + usize::from(of.add)) * of.dx.len()),
 ))]
 pub fn conv_backward(
     shape: &ConvShape,

@@ -22,7 +22,9 @@ use tracing::instrument;
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all, fields(%shape, macs = shape.macs()))]
+#[instrument(level = "trace", skip_all, fields(
+    %shape, macs = shape.macs(), moved = x.moved() + weight.len() + y.len()
+))]
 pub fn conv_forward(
     shape: &ConvShape,
     x: Images<'_>,
@@ -48,7 +50,9 @@ pub fn conv_forward(
 /// # Panics
 /// If the length of a slice contradicts the shape.
 #[instrument(level = "trace", skip_all, fields(
-    %shape, macs = shape.macs_of(shape.batch - known * shape.batch / lanes)
+    %shape,
+    macs = shape.macs_of(shape.batch - known * shape.batch / lanes),
+    moved = x.moved() + weight.len() + y.len(),
 ))]
 pub fn conv_forward_summed(
     shape: &ConvShape,

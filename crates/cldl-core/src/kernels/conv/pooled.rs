@@ -26,7 +26,9 @@ use tracing::instrument;
 /// # Panics
 /// If the length of a slice contradicts the shape.
 #[instrument(level = "trace", skip_all, fields(
-    %shape, macs = shape.macs_of(shape.batch - known * shape.batch / lanes)
+    %shape,
+    macs = shape.macs_of(shape.batch - known * shape.batch / lanes),
+    moved = x.moved() + weight.len() + y.len() + argmax.len(),
 ))]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn conv_pool_forward(

@@ -5,13 +5,33 @@
 
 use crate::{child, workspace};
 use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Runs the main job on a fresh root, and keeps its plan, its table and its last words.
-pub(crate) fn record_reproduce(folder: &Path) -> Result<()> {
+/// One of the two.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Output {
+    /// The main job, on a fresh root
+    Reproduce,
+    /// The checks: half an hour
+    Ci,
+}
+
+impl Output {
+    /// Runs the command, and keeps what it prints in `folder`.
+    pub(super) fn record(self, folder: &Path) -> Result<()> {
+        match self {
+            Self::Reproduce => record_reproduce(folder),
+            Self::Ci => record_ci(folder),
+        }
+    }
+}
+
+/// Keeps the plan, the table and the last words.
+fn record_reproduce(folder: &Path) -> Result<()> {
     let root = env::temp_dir().join(format!("cldl-output-{}", std::process::id()));
     let shown = "cargo xtask reproduce --table 4 --scale smoke";
     let root_flag = format!("--root {}", root.display());
@@ -25,8 +45,8 @@ pub(crate) fn record_reproduce(folder: &Path) -> Result<()> {
     keep(folder, "reproduce.txt", shown, &told)
 }
 
-/// Runs the checks, and keeps how each went.
-pub(crate) fn record_ci(folder: &Path) -> Result<()> {
+/// Keeps how each check went.
+fn record_ci(folder: &Path) -> Result<()> {
     let shown = "cargo xtask ci";
     let (_, stderr) = says(shown)?;
     let told: Vec<&str> = stderr.lines().filter(|line| line.starts_with("ci: ")).collect();
