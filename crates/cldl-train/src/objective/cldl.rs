@@ -4,8 +4,8 @@
 use candle::{Result, Tensor};
 use cldl_core::Value;
 use cldl_losses::{
-    CosineFloor, gradient_alignment, gradient_alignment_official, label_diversity,
-    label_diversity_official, member_kl, member_kl_official, one_hot, simulated_label_distribution,
+    CosineFloor, GradientProducts, label_diversity, label_diversity_official, member_kl,
+    member_kl_official, one_hot, simulated_label_distribution,
 };
 use cldl_models::{Ensemble, Lcm, Member, Mode};
 
@@ -78,10 +78,10 @@ impl Cldl {
             let loss = self.member_loss(&ensemble.members[i], x, context, Mode::Probe)?;
             self.variant.reduce(&loss.kl)
         };
-        let phi = |gradients: &[Tensor]| {
+        let phi = |products: &GradientProducts| {
             let alignment = match self.variant {
-                Variant::Paper => gradient_alignment(gradients, CosineFloor::EachNorm),
-                Variant::Official => gradient_alignment_official(gradients),
+                Variant::Paper => products.alignment(CosineFloor::EachNorm),
+                Variant::Official => products.alignment_official(),
             };
             Ok(vec![Part { name: "gd", weight: self.beta, value: alignment?.mean_all()? }])
         };

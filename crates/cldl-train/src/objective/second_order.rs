@@ -2,7 +2,10 @@
 //!
 //! Let `gᵢ = ∇ₓ ℓᵢ(x; θᵢ)` and Φ(g₁ .. g_N) be a term such as Eq. 10. Its gradient in θᵢ is that of
 //! `⟨vᵢ, ∇ₓ ℓᵢ(x; θᵢ)⟩` with `vᵢ = ∂Φ/∂gᵢ` held constant, and this inner product is the tangent of ℓᵢ
-//! evaluated on the dual number `x + r·vᵢ`. So an objective
+//! evaluated on the dual number `x + r·vᵢ`.
+//!
+//! Φ depends on the gradients through their inner products alone, and is differentiated in these: with
+//! `cᵢⱼ = ∂Φ/∂⟨gᵢ, gⱼ⟩ + ∂Φ/∂⟨gⱼ, gᵢ⟩` it is `vᵢ = Σⱼ cᵢⱼ gⱼ`. So an objective
 //!
 //! 1. calls [`directions`] for the vᵢ (weights frozen: no gradient is taken for any of them),
 //! 2. evaluates each member's loss on [`Dual::new`]`(x, vᵢ)` instead of x,
@@ -11,8 +14,8 @@
 //! The second pass computes nothing that the first has computed: see [`rehearse`].
 
 use candle::{Result, Tensor, Var};
-use cldl_core::{Dual, Rehearsal, Value, input_gradient, rehearse};
-use cldl_losses::cross_entropy;
+use cldl_core::{Dual, Rehearsal, Value, combine_rows, input_gradient, rehearse, row_products};
+use cldl_losses::{GradientProducts, cross_entropy};
 use cldl_models::{Member, Mode};
 
 use super::{Terms, scalar, sum};
@@ -50,33 +53,34 @@ impl Direction {
 
 /// Evaluates Φ on the members' input gradients and differentiates it with respect to them.
 ///
-/// `member_loss(i, x)` is the scalar ℓᵢ, `phi` the summands of Φ of the gradients `[B, D]`.
+/// `member_loss(i, x)` is the scalar ℓᵢ, `phi` the summands of Φ.
 pub(super) fn directions(
     n_members: usize,
     images: &Tensor,
     member_loss: impl Fn(usize, &Tensor) -> Result<Tensor>,
-    phi: impl Fn(&[Tensor]) -> Result<Vec<Part>>,
+    phi: impl Fn(&GradientProducts) -> Result<Vec<Part>>,
 ) -> Result<Directions> {
     let (mut gradients, mut rehearsals) = (Vec::new(), Vec::new());
     for i in 0..n_members {
         let x = Var::from_tensor(images)?;
         let (gradient, rehearsal) = rehearse(|| input_gradient(&member_loss(i, &x)?, &x))?;
-        gradients.push(Var::from_tensor(&gradient.flatten_from(1)?)?);
+        gradients.push(gradient.flatten_from(1)?);
         rehearsals.push(rehearsal);
     }
-    let leaves: Vec<Tensor> = gradients.iter().map(|g| g.as_tensor().clone()).collect();
+    let products = Var::from_tensor(&row_products(&gradients)?)?;
     let (mut weighted, mut parts) = (Vec::new(), Vec::new());
-    for part in phi(&leaves)? {
+    for part in phi(&GradientProducts::from_tensor(&products)?)? {
         parts.push((part.name, scalar(&part.value)?));
         weighted.push((part.value * part.weight)?);
     }
     let value = sum(&weighted)?;
-    let by_gradient = value.backward()?;
-    let directions = gradients.iter().zip(rehearsals).map(|(g, rehearsal)| {
-        let direction = match by_gradient.get(g) {
-            Some(direction) => direction.reshape(images.shape())?,
-            None => images.zeros_like()?,
-        };
+    let by_product = match value.backward()?.get(&products) {
+        Some(by_product) => (by_product + by_product.t()?)?,
+        None => products.zeros_like()?,
+    };
+    let directions = combine_rows(&by_product, &gradients)?;
+    let directions = directions.iter().zip(rehearsals).map(|(direction, rehearsal)| {
+        let direction = direction.reshape(images.shape())?;
         Ok(Direction { images: Dual::new(images, &direction)?, rehearsal })
     });
     Ok(Directions { of_members: directions.collect::<Result<_>>()?, value: scalar(&value)?, parts })
@@ -100,7 +104,7 @@ pub(super) fn cross_entropies(
     images: &Tensor,
     one_hot: &Tensor,
     variant: Variant,
-    phi: impl Fn(&[Tensor]) -> Result<Vec<Part>>,
+    phi: impl Fn(&GradientProducts) -> Result<Vec<Part>>,
 ) -> Result<CrossEntropies> {
     let probe = |i: usize, x: &Tensor| {
         variant.reduce(&member_cross_entropy(&members[i], x, one_hot, Mode::Probe)?)

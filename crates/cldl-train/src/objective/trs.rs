@@ -3,7 +3,7 @@
 use candle::{Result, Tensor, Var};
 use cldl_attacks::{Linf, Start};
 use cldl_core::{Dual, input_gradient, rehearse};
-use cldl_losses::{CosineFloor, gradient_alignment, one_hot, smoothness};
+use cldl_losses::{CosineFloor, GradientProducts, one_hot};
 use cldl_models::{Ensemble, Member, Mode};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ impl Objective for Trs {
         };
         let share = if self.inner.is_some() { 0.5 } else { 1.0 };
         let mut terms = cross_entropies(members, step.images, &one_hot, self.variant, |g| {
-            let cos = gradient_alignment(g, floor)?.mean_all()?;
+            let cos = g.alignment(floor)?.mean_all()?;
             Ok(vec![Part { name: "cos", weight: self.alpha, value: cos }, self.smooth(g, share)?])
         })?;
         if let Some(inner) = &self.inner {
@@ -68,10 +68,8 @@ impl Objective for Trs {
 
 impl Trs {
     /// The smoothness term, of which `share` counts.
-    fn smooth(&self, gradients: &[Tensor], share: f64) -> Result<Part> {
-        let each =
-            gradients.iter().map(|g| smoothness(g)?.mean_all()).collect::<Result<Vec<_>>>()?;
-        let value = Tensor::stack(&each, 0)?.mean_all()?;
+    fn smooth(&self, products: &GradientProducts, share: f64) -> Result<Part> {
+        let value = products.mean_smoothness()?.mean_all()?;
         Ok(Part { name: "smooth", weight: self.beta * share, value })
     }
 }
