@@ -193,9 +193,12 @@ const CASES: &[Case] = &[
         words: &["options.toml", "line 1"] },
     Case { what: "a table's request that is none", file: "request.json", spoil: |_| b"{\"table\": 4".to_vec(),
         command: "table request.json --out table", words: &["request.json", "no request"] },
-    Case { what: "a learning rate that makes NaN", file: "unused", spoil: |b| b,
+    Case { what: "a learning rate that makes NaN at once", file: "unused", spoil: |b| b,
         command: "train --method baseline --dataset data/digits --members 2 --batch-size 32 --epochs 1 --lr 1e30 --out nan",
-        words: &["member 0", "step 2", "last good checkpoint is kept"] },
+        words: &["`ce` is NaN", "member 0's scores", "step 2", "no checkpoint yet"] },
+    Case { what: "a learning rate that makes NaN after a checkpoint", file: "unused", spoil: |b| b,
+        command: "train --method cldl --dataset data/digits --members 2 --batch-size 32 --epochs 1 --lr 1e4 --checkpoint-every 1steps --out nan-later",
+        words: &["`gd` is NaN", "member 0's input gradients", "step 2", "its last checkpoint, in epoch 1, after step 1, is good"] },
 ];
 
 /// Twenty images of ten things in CIFAR-10's format.
@@ -247,6 +250,7 @@ fn one_clear_line_for_each() {
         assert!(left.is_empty(), "{}: left {left:?}", case.what);
     }
     sandbox.succeeds("verify run");
+    sandbox.succeeds("eval clean nan-later --examples 20");
     record::keep("input", &json!(rows));
 }
 

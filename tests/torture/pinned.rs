@@ -1,11 +1,13 @@
 //! The bytes of a tiny training of each method, pinned.
 //!
 //! They may differ between instruction-set families, where the vectors' length sets the order of sums, and
-//! nowhere else: not between 1, 2 and 4 threads, not between debug and release. After a change that is
-//! meant to change them: `UPDATE_PINNED=1 cargo test --release -p cldl-tests --test torture pinned`.
+//! nowhere else: not between 1, 2 and 4 threads, not between debug and release. `cargo xtask torture` has
+//! QEMU, where it is installed, be the families that this machine is not. After a change that is meant to
+//! change them: `UPDATE_PINNED=1 cargo test --release --workspace --test torture pinned`, with QEMU.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use cldl_core::kernels::family;
 use cldl_core::sums::sha256;
@@ -25,50 +27,99 @@ pub(crate) const METHODS: [&str; 7] = [
     "adversarial --adv-steps 2",
 ];
 
-/// Family, then method, then the SHA-256 of the model file.
-type Pinned = BTreeMap<String, BTreeMap<String, String>>;
+/// Families, each with a processor of its kind as QEMU calls it.
+const EMULATED: [(&str, &str); 2] = [("avx2", "Haswell"), ("portable", "Westmere")];
+const QEMU: &str = "qemu-x86_64";
+
+/// Method, then the SHA-256 of the model file.
+type Digests = BTreeMap<String, String>;
 
 #[test]
 fn pinned_bytes() {
     let sandbox = Sandbox::new();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("torture/pinned.json");
-    let mut pinned: Pinned =
-        serde_json::from_str(&std::fs::read_to_string(&file).unwrap_or("{}".to_owned())).unwrap();
-    let (mut found, mut rows) = (BTreeMap::new(), Vec::new());
-    for method in METHODS {
-        let digest = |binary: &Path, threads: usize| {
-            let out = format!("{}-{threads}", method.split(' ').next().unwrap());
-            let arguments = format!(
-                "train --method {method} --dataset data/digits --members 2 --limit-train 96 --batch-size 32 \
-                 --epochs 1 --threads {threads} --out {out}"
-            );
-            let ran = Ran::of(sandbox.command_of(binary, &arguments).output().unwrap());
-            assert_eq!(ran.status, Some(0), "{arguments}: {ran:?}");
-            let mut result = result_of(&sandbox.path(&out));
-            std::fs::remove_dir_all(sandbox.path(&out)).unwrap();
-            sha256(&result.remove("checkpoint/epoch-0001/model.safetensors").unwrap())
-        };
-        let one = digest(&binary::cldl(), 1);
-        for threads in [2, 4] {
-            let more = digest(&binary::cldl(), threads);
-            assert_eq!(more, one, "{method}: {threads} threads give other bytes than 1");
-        }
-        let mut same = vec!["1, 2 and 4 threads"];
-        if let Some(debug) = binary::debug() {
-            assert_eq!(digest(&debug, 2), one, "{method}: the debug build gives other bytes");
-            same.push("debug and release");
-        }
-        rows.push(json!({"what": method, "sha256": one, "same": same}));
-        found.insert(method.to_owned(), one);
+    let pinned = std::fs::read_to_string(&file).unwrap_or("{}".to_owned());
+    let pinned: BTreeMap<String, Digests> = serde_json::from_str(&pinned).unwrap();
+    let update = std::env::var_os("UPDATE_PINNED").is_some();
+
+    let (digests, same) = here(&sandbox);
+    let mut found = vec![(family(), digests)];
+    if (update || record::thorough()) && qemu_works() {
+        found.extend(emulated(&sandbox));
     }
-    record::keep("pinned", &json!({"family": family(), "rows": rows}));
-    if std::env::var_os("UPDATE_PINNED").is_some() {
-        pinned.insert(family().to_owned(), found);
-        std::fs::write(&file, serde_json::to_string_pretty(&pinned).unwrap() + "\n").unwrap();
+    let families = found.iter().map(|(name, digests)| json!({"family": name, "sha256": digests}));
+    record::keep("pinned", &json!({"same": same, "families": families.collect::<Vec<_>>()}));
+    if update {
+        let found: BTreeMap<_, _> = found.into_iter().collect();
+        std::fs::write(&file, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
         return;
     }
-    // A family that nobody has pinned yet has nothing to be compared with but its own threads, above.
-    if let Some(expected) = pinned.get(family()) {
-        assert_eq!(found, *expected, "see this file's head for how to pin other bytes");
+    for (family, digests) in found {
+        // One that nobody has pinned yet has nothing to be compared with but its own threads.
+        if let Some(expected) = pinned.get(family) {
+            assert_eq!(digests, *expected, "{family}: see this file's head for how to pin others");
+        }
     }
+}
+
+/// The digests on this machine, and what they are the same by.
+fn here(sandbox: &Sandbox) -> (Digests, Vec<&'static str>) {
+    let release = || sandbox.command_of(&binary::cldl(), "");
+    let mut digests = Digests::new();
+    for method in METHODS {
+        let one = digest(sandbox, release(), method, 1, "here");
+        for threads in [2, 4] {
+            let more = digest(sandbox, release(), method, threads, "here");
+            assert_eq!(more, one, "{method}: {threads} threads give other bytes than 1");
+        }
+        if let Some(debug) = binary::debug() {
+            let debug = digest(sandbox, sandbox.command_of(&debug, ""), method, 2, "here");
+            assert_eq!(debug, one, "{method}: the debug build gives other bytes");
+        }
+        digests.insert(method.to_owned(), one);
+    }
+    let mut same = vec!["1, 2 and 4 threads"];
+    same.extend(binary::debug().map(|_| "debug and release"));
+    (digests, same)
+}
+
+/// The digests of the other families, each on a processor that QEMU plays.
+fn emulated(sandbox: &Sandbox) -> Vec<(&'static str, Digests)> {
+    let digests = |name: &str, cpu: &str| {
+        let mut digests = Digests::new();
+        for method in METHODS {
+            let mut qemu = sandbox.command_of(Path::new(QEMU), "-cpu");
+            qemu.arg(cpu).arg(binary::cldl());
+            // Else `cldl` starts itself over with them, and QEMU does not follow it.
+            qemu.envs([("CANDLE_NUM_THREADS", "1"), ("MIMALLOC_PURGE_DELAY", "1000")]);
+            digests.insert(method.to_owned(), digest(sandbox, qemu, method, 1, name));
+        }
+        digests
+    };
+    let others = EMULATED.iter().filter(|(name, _)| *name != family());
+    std::thread::scope(|scope| {
+        let digests = &digests;
+        let at_once: Vec<_> =
+            others.map(|(name, cpu)| (*name, scope.spawn(move || digests(name, cpu)))).collect();
+        at_once.into_iter().map(|(name, thread)| (name, thread.join().unwrap())).collect()
+    })
+}
+
+fn qemu_works() -> bool {
+    let version = Command::new(QEMU).arg("--version").output();
+    version.is_ok_and(|output| output.status.success())
+}
+
+/// The SHA-256 of the model that `cldl`, not yet started, trains in the folder `out`.
+fn digest(sandbox: &Sandbox, mut cldl: Command, method: &str, threads: usize, out: &str) -> String {
+    let arguments = format!(
+        "train --method {method} --dataset data/digits --members 2 --limit-train 96 --batch-size 32 \
+         --epochs 1 --threads {threads} --out {out}"
+    );
+    let ran = Ran::of(cldl.args(arguments.split_whitespace()).output().unwrap());
+    assert_eq!(ran.status, Some(0), "{arguments}: {ran:?}");
+    let run = sandbox.path(out);
+    let model = result_of(&run).remove("checkpoint/epoch-0001/model.safetensors").unwrap();
+    std::fs::remove_dir_all(run).unwrap();
+    sha256(&model)
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle::Device;
+use cldl_core::sums::sha256;
 use cldl_data::{DataDirs, Dataset, DatasetSpec, Split};
 use cldl_eval::table::Table;
 use cldl_eval::{Examples, Model};
@@ -29,6 +30,8 @@ pub struct Settings {
 pub struct Study {
     /// Tables of `cargo xtask reproduce` and where they are.
     pub tables: Vec<(PathBuf, Table)>,
+    /// The SHA-256 of each table's file.
+    pub table_digests: Vec<String>,
     /// Trained ensembles of one data set, in order.
     pub runs: Vec<Trained>,
     /// Runs that a table names and that are not there.
@@ -66,13 +69,15 @@ impl Study {
         dirs: &DataDirs,
         settings: Settings,
     ) -> Result<Self, ReportError> {
-        let (mut tables, mut runs, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tables, mut table_digests) = (Vec::new(), Vec::new());
+        let (mut runs, mut absent) = (Vec::new(), Vec::new());
         for path in paths {
             let Some(file) = table_file(path) else {
                 runs.push(Trained::read(path, None, &settings.device)?);
                 continue;
             };
-            let table = read_table(&file)?;
+            let (table, digest) = read_table(&file)?;
+            table_digests.push(digest);
             for column in &table.columns {
                 let Some(run) = column.runs.as_ref().and_then(|runs| runs.first()) else {
                     continue;
@@ -91,7 +96,7 @@ impl Study {
             new
         });
         name_apart(&mut runs);
-        let mut study = Self { tables, runs, absent, test: None, settings };
+        let mut study = Self { tables, table_digests, runs, absent, test: None, settings };
         if let Some(first) = study.runs.first() {
             let dataset = first.dataset().clone();
             if let Some(other) = study.runs.iter().find(|run| *run.dataset() != dataset) {
@@ -105,6 +110,15 @@ impl Study {
             study.test = Some(Dataset::load(&dataset, Split::Test, dirs)?);
         }
         Ok(study)
+    }
+
+    /// One digest of all that the study consists of: the SHA-256 of those of its tables' files, its runs'
+    /// models and the test images, a line each.
+    pub fn digest(&self) -> String {
+        let models = self.runs.iter().map(|run| run.inner.digest.as_str());
+        let test = self.test.iter().map(|test| test.sha256.as_str());
+        let digests = self.table_digests.iter().map(String::as_str).chain(models).chain(test);
+        sha256(digests.collect::<Vec<_>>().join("\n").as_bytes())
     }
 
     /// The first of the test images that results are for, `most` at most.
@@ -190,12 +204,14 @@ fn table_file(path: &Path) -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
-fn read_table(file: &Path) -> Result<Table, ReportError> {
+/// The table, and the SHA-256 of its file.
+fn read_table(file: &Path) -> Result<(Table, String), ReportError> {
     let bytes =
         fs::read(file).map_err(|e| ReportError::file(file, format!("can't be read: {e}")))?;
-    serde_json::from_slice(&bytes).map_err(|e| {
+    let table = serde_json::from_slice(&bytes).map_err(|e| {
         ReportError::file(file, format!("is no table of `cargo xtask reproduce`: {e}"))
-    })
+    })?;
+    Ok((table, sha256(&bytes)))
 }
 
 /// Gives runs with one label different ones: their seeds, or their places.

@@ -30,9 +30,7 @@ pub enum TrainError {
         problem: String,
     },
     /// An image, a loss, a gradient, a weight or a running statistic that is not finite.
-    #[error(
-        "{what}: epoch {epoch}, step {step} of the training; the last good checkpoint is kept: {remedy}"
-    )]
+    #[error("{what}: epoch {epoch}, step {step} of the training; {}: {remedy}", left(*kept))]
     NotFinite {
         /// What, and of which member.
         what: String,
@@ -40,6 +38,8 @@ pub enum TrainError {
         epoch: usize,
         /// Step since the training began, from 1.
         step: usize,
+        /// The run's last checkpoint, if there is a run and it has one.
+        kept: Option<Position>,
         /// What to do.
         remedy: &'static str,
     },
@@ -64,5 +64,13 @@ pub enum TrainError {
 impl TrainError {
     pub(crate) fn checkpoint(path: &std::path::Path, problem: impl Into<String>) -> Self {
         Self::Checkpoint { path: path.to_owned(), problem: problem.into() }
+    }
+}
+
+/// What is left of a training that a number stopped.
+fn left(kept: Option<Position>) -> String {
+    match kept {
+        Some(position) => format!("its last checkpoint, {position}, is good and kept"),
+        None => "there was no checkpoint yet".to_owned(),
     }
 }

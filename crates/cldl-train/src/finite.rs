@@ -1,7 +1,8 @@
 //! Numbers that are none, found before they spread: NaN and infinities.
 
-use candle::{DType, Result, Tensor};
-use cldl_core::Classifier as _;
+use candle::{DType, Result, Tensor, Var};
+use cldl_core::{Classifier as _, input_gradient};
+use cldl_losses::{cross_entropy, one_hot};
 use cldl_models::Ensemble;
 
 use crate::{Step, Terms};
@@ -23,10 +24,9 @@ pub(crate) fn broken_term(
     let named = terms.parts.iter().copied().chain([("loss", terms.loss)]);
     let mut broken = named.filter(|(_, value)| !value.is_finite());
     let Some((term, value)) = broken.next() else { return Ok(None) };
-    let whose = match guilty_member(ensemble, step.images)? {
-        Some(member) => format!(" (member {member}'s scores are no numbers)"),
-        None => String::new(),
-    };
+    let whose = guilty_member(ensemble, step)?.map_or_else(String::new, |(member, what)| {
+        format!(" (member {member}'s {what} are no numbers)")
+    });
     Ok(Some(format!("the term `{term}` is {value}{whose}")))
 }
 
@@ -65,11 +65,20 @@ pub(crate) fn listed(terms: &Terms) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// The first member whose scores of `images` are not all numbers.
-fn guilty_member(ensemble: &Ensemble, images: &Tensor) -> Result<Option<usize>> {
+/// The first member whose scores are not all numbers, or, if all are, whose input gradients, of which terms
+/// may be made, have no length; and which of the two it is.
+fn guilty_member(ensemble: &Ensemble, step: &Step<'_>) -> Result<Option<(usize, &'static str)>> {
     for (i, member) in ensemble.members.iter().enumerate() {
-        if !is_finite(&member.logits(images)?)? {
-            return Ok(Some(i));
+        if !is_finite(&member.logits(step.images)?)? {
+            return Ok(Some((i, "scores")));
+        }
+    }
+    let labels = one_hot(step.labels, ensemble.config.n_classes, DType::F32)?;
+    for (i, member) in ensemble.members.iter().enumerate() {
+        let images = Var::from_tensor(step.images)?;
+        let loss = cross_entropy(&member.logits(&images)?, &labels)?.sum_all()?;
+        if !is_finite(&input_gradient(&loss, &images)?.sqr()?.sum_all()?)? {
+            return Ok(Some((i, "input gradients")));
         }
     }
     Ok(None)

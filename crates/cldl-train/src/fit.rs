@@ -90,7 +90,9 @@ pub fn train(
     }
     let data = Arc::new(data.take(config.data.examples));
     for epoch in saved.position.epochs..config.epochs {
-        let mut record = trainer.epoch(config, &data, &mut saved, run, observer)?;
+        let mut record = trainer
+            .epoch(config, &data, &mut saved, run, observer)
+            .map_err(|error| with_what_is_kept(error, run))?;
         record.extend(observer.look(&trainer.ensemble)?);
         let record = Value::Object(record);
         run.record(epoch + 1, &record)?;
@@ -99,6 +101,15 @@ pub fn train(
         trainer.save(config, run, &saved)?;
     }
     run.finish()
+}
+
+/// `error`, with the checkpoint that a training has left if a number stopped it.
+fn with_what_is_kept(mut error: TrainError, run: &Run) -> TrainError {
+    if let TrainError::NotFinite { kept, .. } = &mut error {
+        let latest = checkpoint::latest(&run.checkpoints()).ok().flatten();
+        *kept = latest.map(|(position, _)| position);
+    }
+    error
 }
 
 impl Trainer {

@@ -45,7 +45,8 @@ impl Trainer {
     pub fn step(&mut self, step: &Step<'_>, lr: f64) -> Result<Terms, TrainError> {
         let number = self.adam.steps() + 1;
         let not_finite = |what: String, remedy| {
-            Err(TrainError::NotFinite { what, step: number, epoch: step.epoch + 1, remedy })
+            let epoch = step.epoch + 1;
+            Err(TrainError::NotFinite { what, step: number, epoch, kept: None, remedy })
         };
         if let Some(what) = broken_image(step)? {
             return not_finite(what, "look at the data and its augmentation");
@@ -142,7 +143,7 @@ mod tests {
         let said =
             complaint(DatasetName::Cifar10, 1e-3, |t, _| scale(t, "model_1.conv1.weight", 1e25));
         assert!(said.starts_with("the statistic `model_1."), "{said}");
-        for part in ["of member 1 is no number", "epoch 1, step 1", "last good checkpoint"] {
+        for part in ["of member 1 is no number", "epoch 1, step 1", "no checkpoint yet"] {
             assert!(said.contains(part), "{said}");
         }
     }

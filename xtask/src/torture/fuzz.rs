@@ -3,7 +3,7 @@
 //! The instrumentation is unstable in rustc; `RUSTC_BOOTSTRAP` lets the stable compiler do it, for this
 //! build alone.
 
-use super::found;
+use super::{forget, found};
 use crate::{child, workspace};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ const INSTRUMENTATION: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=
 
 /// Runs every target, and keeps how often and what came of it.
 pub(super) fn run(executions: u64) -> Result<()> {
+    forget(|name| name == "fuzz.json")?;
     let root = workspace::root();
     let build = root.join("target/fuzz");
     let triple = "x86_64-unknown-linux-gnu";
@@ -69,7 +70,6 @@ pub(super) fn run(executions: u64) -> Result<()> {
     .concat();
     rows.sort_by_key(|(which, _)| *which);
     let rows: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
-    std::fs::create_dir_all(found())?;
     std::fs::write(found().join("fuzz.json"), serde_json::to_string_pretty(&rows)? + "\n")?;
     let crashed = rows.iter().find(|row| row["crashes"] != 0);
     ensure!(
@@ -95,7 +95,9 @@ fn fuzz(program: &Path, target: &str, executions: u64) -> Result<Value> {
             "-print_final_stats=1",
         ])
         // No more than the file may honestly claim: a reader that allocates 64 MB at once is stopped.
-        .args(["-rss_limit_mb=1024", "-malloc_limit_mb=64", "-verbosity=1"])
+        .args(["-rss_limit_mb=1024", "-malloc_limit_mb=64"])
+        // Names of functions that are new cost more than the executions.
+        .args(["-print_funcs=0"])
         .arg(format!("-artifact_prefix={}/{target}-", crashes.display()))
         .arg(&corpus)
         .arg(workspace::root().join("fuzz/regressions").join(target))

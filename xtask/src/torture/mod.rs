@@ -4,10 +4,14 @@
 mod fuzz;
 mod report;
 
-use crate::{child, interrupt, workspace};
+use crate::{child, interrupt, scale, workspace};
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use serde_json::json;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,6 +70,9 @@ fn found() -> PathBuf {
 }
 
 fn tests(kills: usize) -> Result<()> {
+    // What an earlier run found must not stand for what this one does not reach.
+    forget(|name| name != "fuzz.json")?;
+    let began = Instant::now();
     // The tests run the binaries that lie beside them.
     build(&["build", "--release", "--workspace", "--bins", "--locked"])?;
     // The build without optimization must give the same bytes.
@@ -79,6 +86,27 @@ fn tests(kills: usize) -> Result<()> {
         .env("CLDL_TORTURE_DEBUG", workspace::root().join("target/debug/cldl"))
         .env("CLDL_TORTURE_OUT", found());
     ensure!(child::run(&mut command)?.status.success(), "something did not survive; see above");
+    let compiler = child::run(Command::new("rustc").arg("--version").stdout(Stdio::piped()))?;
+    let run = json!({
+        "machine": scale::machine(),
+        "cores": std::thread::available_parallelism().map_or(1, NonZero::get),
+        "compiler": compiler.stdout.trim(),
+        "minutes": began.elapsed().as_secs().div_ceil(60),
+    });
+    std::fs::write(found().join("run.json"), serde_json::to_string_pretty(&run)? + "\n")?;
+    Ok(())
+}
+
+/// Removes what was found before, where `old` says so of a file's name.
+fn forget(old: impl Fn(&str) -> bool) -> Result<()> {
+    std::fs::create_dir_all(found())?;
+    for entry in std::fs::read_dir(found())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_file() && name.ends_with(".json") && old(&name) {
+            std::fs::remove_file(&path)?;
+        }
+    }
     Ok(())
 }
 

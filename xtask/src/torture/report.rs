@@ -1,5 +1,6 @@
 //! `docs/reliability.md`, made of what the tests and the fuzzers left in `target/torture`.
 
+use crate::markdown::{head, row};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -8,19 +9,29 @@ use std::path::Path;
 /// The document.
 pub(super) fn markdown(found: &Path) -> Result<String> {
     let mut text = HEAD.to_owned();
+    let run = value(found, "run")?;
+    let word = |key: &str| run[key].as_str().unwrap_or_default();
+    writeln!(
+        text,
+        "Run on {} of {}, with {}: the tests in {} minutes, and the fuzzers after them.",
+        counted(&run["cores"], "core"),
+        word("machine"),
+        word("compiler"),
+        run["minutes"]
+    )?;
     let kills = ["kills-train", "kills-eval", "kills-reproduce"];
-    table(&mut text, found, "Kills", KILLS, &kills)?;
+    survived(&mut text, found, "Kills", KILLS, &kills)?;
     let faults = ["faults-calls", "faults-disk", "faults-data"];
-    table(&mut text, found, "Faults", FAULTS, &faults)?;
+    survived(&mut text, found, "Faults", FAULTS, &faults)?;
     input(&mut text, &rows(found, "input")?)?;
-    fuzz(&mut text, MUTANTS, &rows(found, "mutants")?)?;
     if found.join("fuzz.json").is_file() {
-        fuzz(&mut text, LIBFUZZER, &rows(found, "fuzz")?)?;
+        fuzz(&mut text, "Fuzzing", LIBFUZZER, &rows(found, "fuzz")?)?;
+    } else {
+        text.push_str("\n## Fuzzing: not run for this page\n");
     }
+    fuzz(&mut text, "Mutants", MUTANTS, &rows(found, "mutants")?)?;
     writeln!(text, "\n{}", include_str!("../../../fuzz/found.md").trim_end())?;
-    if found.join("pinned.json").is_file() {
-        pinned(&mut text, found)?;
-    }
+    pinned(&mut text, found)?;
     load(&mut text, found)?;
     Ok(text.trim_end().to_owned() + "\n")
 }
@@ -36,6 +47,7 @@ the same bytes; what is on disk can always be loaded; two processes never train 
 stops a run and leaves its last good checkpoint; a file from elsewhere is read or refused with one line, never
 with a crash, and costs no more memory than it has a right to. `cldl verify DIR` checks runs, tables and
 outcome stores from their files alone.
+
 ";
 
 const KILLS: &str = "\
@@ -61,12 +73,13 @@ libFuzzer, guided by coverage, with AddressSanitizer, overflow checks and debug 
 allocation of 64 MB counts as a crash as well.";
 
 const PINNED: &str = "\
-The model of a tiny training of each method is pinned in `tests/torture/pinned.json`. It may differ between
-families of instruction sets (AVX-512, AVX2, none), where the length of vectors sets the order of sums, and
-nowhere else.
+The model of a tiny training of each method is pinned in `tests/torture/pinned.json`, with all its digits. It
+may differ between families of instruction sets (AVX-512, AVX2, neither), where the length of vectors sets the
+order of sums, and nowhere else. The families that this machine is not were played by QEMU.
+
 ";
 
-fn rows(found: &Path, name: &str) -> Result<Vec<Value>> {
+fn value(found: &Path, name: &str) -> Result<Value> {
     let path = found.join(format!("{name}.json"));
     let text = std::fs::read_to_string(&path).with_context(|| {
         format!("no `{}`: run `cargo xtask torture` without `--only` first", path.display())
@@ -74,89 +87,104 @@ fn rows(found: &Path, name: &str) -> Result<Vec<Value>> {
     serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))
 }
 
+fn rows(found: &Path, name: &str) -> Result<Vec<Value>> {
+    Ok(value(found, name)?.as_array().cloned().unwrap_or_default())
+}
+
 /// A section of things tried and survived.
-fn table(text: &mut String, found: &Path, title: &str, what: &str, names: &[&str]) -> Result<()> {
-    let (mut lines, mut tried, mut survived) = (String::new(), 0, 0);
-    for name in names {
-        for row in rows(found, name)? {
-            let number = |key: &str| row[key].as_u64().unwrap_or_default();
-            let name = row["what"].as_str().unwrap_or_default();
-            writeln!(lines, "| {name} | {} | {} |", number("tried"), number("survived"))?;
-            tried += number("tried");
-            survived += number("survived");
-        }
-    }
+fn survived(
+    text: &mut String,
+    found: &Path,
+    title: &str,
+    what: &str,
+    names: &[&str],
+) -> Result<()> {
+    let all = names.iter().map(|name| rows(found, name)).collect::<Result<Vec<_>>>()?.concat();
+    let (survived, tried) = (sum(&all, "survived"), sum(&all, "tried"));
     writeln!(text, "\n## {title}: {survived} survived of {tried}\n\n{what}")?;
-    writeln!(text, "| what | tried | survived |\n| --- | ---: | ---: |\n{}", lines.trim_end())?;
+    text.push_str(&head(&["what", "tried", "survived"]));
+    for it in &all {
+        let what = it["what"].as_str().unwrap_or_default();
+        row(text, &[what, &it["tried"].to_string(), &it["survived"].to_string()]);
+    }
     Ok(())
 }
 
 fn input(text: &mut String, rows: &[Value]) -> Result<()> {
     writeln!(text, "\n## Broken and hostile files: {} refused of {}\n", rows.len(), rows.len())?;
-    writeln!(text, "| what | exit | what it says |\n| --- | ---: | --- |")?;
-    for row in rows {
-        let cell = |key: &str| row[key].as_str().unwrap_or_default().replace('|', "\\|");
-        writeln!(text, "| {} | {} | {} |", cell("what"), row["exit"], cell("says"))?;
+    writeln!(text, "| what | exit | what it says |\n| --- | --: | --- |")?;
+    for it in rows {
+        let cell = |key: &str| it[key].as_str().unwrap_or_default().replace('|', "\\|");
+        row(text, &[cell("what"), it["exit"].to_string(), cell("says")]);
     }
     Ok(())
 }
 
-fn fuzz(text: &mut String, how: &str, rows: &[Value]) -> Result<()> {
-    let sum = |key: &str| rows.iter().filter_map(|row| row[key].as_u64()).sum::<u64>();
-    writeln!(
-        text,
-        "\n## Fuzzing: {} executions, {} crashes\n\n{how}\n",
-        grouped(sum("executions")),
-        sum("crashes")
-    )?;
-    writeln!(text, "| target | executions | crashes |\n| --- | ---: | ---: |")?;
-    for row in rows {
-        let executions = grouped(row["executions"].as_u64().unwrap_or_default());
-        let target = row["target"].as_str().unwrap_or_default();
-        writeln!(text, "| {target} | {executions} | {} |", row["crashes"])?;
+fn fuzz(text: &mut String, title: &str, how: &str, rows: &[Value]) -> Result<()> {
+    let (executions, crashes) = (grouped(sum(rows, "executions")), sum(rows, "crashes"));
+    writeln!(text, "\n## {title}: {executions} executions, {crashes} crashes\n\n{how}\n")?;
+    text.push_str(&head(&["target", "executions", "seconds", "crashes"]));
+    for it in rows {
+        let executions = grouped(it["executions"].as_u64().unwrap_or_default());
+        let seconds = format!("{:.0}", it["seconds"].as_f64().unwrap_or_default());
+        let target = it["target"].as_str().unwrap_or_default();
+        row(text, &[target, &executions, &seconds, &it["crashes"].to_string()]);
     }
     Ok(())
 }
 
 fn pinned(text: &mut String, found: &Path) -> Result<()> {
-    let pinned: Value = serde_json::from_str(&std::fs::read_to_string(found.join("pinned.json"))?)?;
-    let family = pinned["family"].as_str().unwrap_or_default();
-    writeln!(text, "\n## Bytes that do not depend on luck\n\n{PINNED}")?;
-    writeln!(text, "| training, on {family} | the same by | SHA-256 of the model begins with |")?;
-    writeln!(text, "| --- | --- | --- |")?;
-    for row in pinned["rows"].as_array().into_iter().flatten() {
-        let cell = |key: &str| row[key].as_str().unwrap_or_default();
-        let same = row["same"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let same = same.collect::<Vec<_>>().join("; ");
-        let digest = cell("sha256");
-        let digest = digest.get(..16).unwrap_or(digest);
-        writeln!(text, "| `--method {}` | {same} | `{digest}` |", cell("what"))?;
+    let pinned = value(found, "pinned")?;
+    let families = pinned["families"].as_array().map_or(&[][..], Vec::as_slice);
+    let names: Vec<&str> = families.iter().filter_map(|it| it["family"].as_str()).collect();
+    let same = pinned["same"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let same = same.collect::<Vec<_>>().join(", and for ");
+    writeln!(text, "\n## Bytes that do not depend on luck\n\n{PINNED}The same for {same}.\n")?;
+    text.push_str(&head(&[&["training, SHA-256 of the model"], &names[..]].concat()));
+    for method in families.iter().take(1).filter_map(|it| it["sha256"].as_object()).flatten() {
+        let digest = |it: &Value| {
+            let digest = it["sha256"][method.0].as_str().unwrap_or_default();
+            format!("`{}`", digest.get(..16).unwrap_or(digest))
+        };
+        let digests: Vec<String> = families.iter().map(digest).collect();
+        row(text, &[&[format!("`--method {}`", method.0)], &digests[..]].concat());
     }
     Ok(())
 }
 
 fn load(text: &mut String, found: &Path) -> Result<()> {
-    let path = found.join("load.json");
-    let load: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    let load = value(found, "load")?;
     writeln!(
         text,
-        "\n## Load\n\n{} trainings and evaluations with `--threads {}` each, on {} cores: {:.1} s one after the \
+        "\n## Load\n\n{} trainings and evaluations with `--threads {}` each, on {}: {:.1} s one after the \
          other, {:.1} s all at once, with the same results.\n\n`cldl train --dry-run` says how much memory a \
          training will take; it must not take more than 1.3 times that.\n",
         load["commands"],
         load["threads_each"],
-        load["cores"],
+        counted(&load["cores"], "core"),
         load["one_by_one_seconds"].as_f64().unwrap_or_default(),
         load["at_once_seconds"].as_f64().unwrap_or_default()
     )?;
-    writeln!(text, "| training | estimate | peak |\n| --- | ---: | ---: |")?;
-    for row in rows(found, "memory")? {
-        let megabytes = |key: &str| row[key].as_f64().unwrap_or_default() / 1e6;
-        let what = row["what"].as_str().unwrap_or_default();
-        let (estimate, peak) = (megabytes("estimate_bytes"), megabytes("peak_bytes"));
-        writeln!(text, "| {what} | {estimate:.0} MB | {peak:.0} MB |")?;
+    text.push_str(&head(&["training", "estimate, MB", "peak, MB", "peak of estimate"]));
+    for it in rows(found, "memory")? {
+        let bytes = |key: &str| it[key].as_f64().unwrap_or_default();
+        let (estimate, peak) = (bytes("estimate_bytes"), bytes("peak_bytes"));
+        let what = it["what"].as_str().unwrap_or_default();
+        let megabytes = |bytes: f64| format!("{:.0}", bytes / 1e6);
+        let share = format!("{:.2}", peak / estimate);
+        row(text, &[what, &megabytes(estimate), &megabytes(peak), &share]);
     }
     Ok(())
+}
+
+fn sum(rows: &[Value], key: &str) -> u64 {
+    rows.iter().filter_map(|row| row[key].as_u64()).sum()
+}
+
+/// `1 core`, `2 cores`.
+fn counted(count: &Value, what: &str) -> String {
+    let plural = if *count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// `1234567` as `1,234,567`.

@@ -102,7 +102,8 @@ impl<'a> Report<'a> {
         for (surrogate, key) in self.crafted() {
             for (attack, eps) in &self.attacks {
                 for spec in self.sets.of(*attack, *eps)? {
-                    let mut set = json!({"surrogate": surrogate.name});
+                    let (name, digest) = (surrogate.name, surrogate.digest);
+                    let mut set = json!({"surrogate": name, "surrogate_digest": digest});
                     extend(&mut set, json!(spec));
                     let record = self.store.load(&key.attacked(surrogate.digest, spec))?;
                     extend(&mut set, json!({"audit": record.and_then(|record| record.audit)}));

@@ -54,6 +54,12 @@ fn a_report_of_runs_and_a_table_has_every_view() {
         assert!(file("svg").starts_with(b"<svg"), "{picture}");
         let csv = String::from_utf8(file("csv")).unwrap();
         assert!(2 < csv.lines().count(), "{picture}: {csv}");
+        // Every form says what it was computed from, and the page too.
+        let digest = csv.lines().last().and_then(|line| line.rsplit(',').next()).unwrap();
+        assert!(digest.len() == 64 && html.contains(digest), "{picture}: {csv}");
+        for form in [file("svg"), file("png")] {
+            assert!(form.windows(64).any(|window| window == digest.as_bytes()), "{picture}");
+        }
     }
 
     // What the probe saw is in the metrics, and TensorBoard gets it.

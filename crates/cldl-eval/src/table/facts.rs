@@ -7,7 +7,7 @@ pub(crate) fn title(table: &Table) -> String {
     format!("Table {}. {}", table.table, table.title)
 }
 
-/// How it was made: scale, variant, protocol, seeds, examples, time, command.
+/// How it was made: scale, variant, protocol, seeds, examples, time, command, digest.
 pub fn facts(table: &Table) -> Vec<String> {
     let images = table.limit_train.map_or("all".to_owned(), |limit| limit.to_string());
     // The standard error of a share is largest at one half: 100 · √(1/4n).
@@ -31,6 +31,9 @@ pub fn facts(table: &Table) -> Vec<String> {
         ),
         format!("wall time {}, by `{}`", duration(table.wall_seconds), table.command),
     ];
+    if let Some(sources) = &table.computed_from {
+        facts.push(format!("computed from {}, named in table.json", sources.digest()));
+    }
     let not_run = table.columns.iter().filter(|column| column.runs.is_none());
     let not_run: Vec<String> = not_run
         .map(|column| match &column.why {

@@ -22,6 +22,15 @@ pub struct Sources {
     pub models: Entries<String>,
 }
 
+impl Sources {
+    /// One digest of all of them, which every form of a table carries: the SHA-256 of them as JSON without
+    /// spaces.
+    pub fn digest(&self) -> String {
+        // Texts alone: nothing that JSON has no form for.
+        sha256(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
 /// What was looked at, and what was found: a remark, or what is wrong.
 type Finding = (String, Result<String, String>);
 
@@ -138,6 +147,11 @@ mod tests {
             problems.map(|(what, _)| what).collect::<Vec<_>>()
         };
         assert_eq!(problems("abc"), Vec::<String>::new());
+        let digest = table.computed_from.unwrap().digest();
+        for form in ["table.md", "table.csv", "table.tex"] {
+            let text = std::fs::read_to_string(folder.path().join(form)).unwrap();
+            assert!(text.contains(&digest), "{form}");
+        }
         assert_eq!(problems("def"), ["run"]);
         let text = std::fs::read_to_string(folder.path().join("table.md")).unwrap();
         std::fs::write(folder.path().join("table.md"), text.replacen("95", "96", 1)).unwrap();

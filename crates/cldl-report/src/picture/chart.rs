@@ -78,6 +78,7 @@ pub(crate) fn chart(chart: &Chart) -> Result<Picture, ReportError> {
         caption: chart.caption.clone(),
         svg,
         csv: numbers(&chart.panels),
+        computed_from: String::new(),
     })
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn heat(heat: &Heat) -> Result<Picture, ReportError> {
         caption: heat.caption.clone(),
         csv: csv_of(&["panel", &heat.axes[0], &heat.axes[1], "value"], rows),
         svg,
+        computed_from: String::new(),
     })
 }
 

@@ -33,6 +33,8 @@ pub struct Picture {
     pub svg: String,
     /// Its numbers, a line each, with a head.
     pub csv: String,
+    /// The digest of what it was computed from, see [`Study::digest`](crate::Study::digest).
+    pub computed_from: String,
 }
 
 impl Picture {
@@ -42,7 +44,17 @@ impl Picture {
     /// If the SVG can't be rendered.
     pub fn png(&self) -> Result<Vec<u8>, ReportError> {
         let failed = |problem| ReportError::Picture { name: self.name.clone(), problem };
-        png::render(&self.svg, 2.0).map_err(failed)
+        png::render(&self.svg, 2.0, &self.computed_from).map_err(failed)
+    }
+
+    /// The picture with the digest of what it was computed from, in each of its forms.
+    #[must_use]
+    pub(crate) fn signed(self, digest: &str) -> Self {
+        let mut svg = self.svg;
+        let start = svg.find('>').map_or(0, |at| at + 1);
+        svg.insert_str(start, &format!("\n<metadata>computed from {digest}</metadata>"));
+        let csv = with_column(&self.csv, "computed_from", digest);
+        Self { svg, csv, computed_from: digest.to_owned(), ..self }
     }
 
     /// Writes the picture to `path` (`.svg` or `.png`) and its numbers beside it (`.csv`); returns the
@@ -85,4 +97,26 @@ pub(crate) fn csv_of(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>)
         let _ = writer.write_record(row);
     }
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+/// `csv` with a last column that is the same in every line.
+fn with_column(csv: &str, head: &str, cell: &str) -> String {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let old = reader.headers().cloned().unwrap_or_default();
+    let head: Vec<&str> = old.iter().chain([head]).collect();
+    let lines = reader.records().filter_map(Result::ok);
+    csv_of(&head, lines.map(|line| line.iter().chain([cell]).map(str::to_owned).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_column;
+
+    #[test]
+    fn a_column_more_leaves_the_others_as_they_are() {
+        let csv = "name,x\n\"a, b\",1\n\"say \"\"c\"\"\",\n";
+        let expected = "name,x,from\n\"a, b\",1,d\n\"say \"\"c\"\"\",,d\n";
+        assert_eq!(with_column(csv, "from", "d"), expected);
+        assert_eq!(with_column("name\n", "from", "d"), "name,from\n");
+    }
 }

@@ -88,6 +88,7 @@ fn picture(
         csv: csv_of(&head, found.iter().map(row)),
         name,
         svg,
+        computed_from: String::new(),
     })
 }
 

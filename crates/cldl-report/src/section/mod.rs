@@ -180,7 +180,7 @@ pub fn section(
     study: &Study,
     observe: &mut Observe<'_>,
 ) -> Result<Section, ReportError> {
-    match kind {
+    let mut section = match kind {
         Kind::Robustness => curves::section(study, observe),
         Kind::Learning => learning::section(study),
         Kind::Transfer => transfer::section(study, observe),
@@ -189,7 +189,11 @@ pub fn section(
         Kind::Gallery => gallery::section(study, observe),
         Kind::Planes => planes::section(study, observe),
         Kind::Audit => audit::section(study, observe),
-    }
+    }?;
+    let digest = study.digest();
+    let pictures = std::mem::take(&mut section.pictures);
+    section.pictures = pictures.into_iter().map(|picture| picture.signed(&digest)).collect();
+    Ok(section)
 }
 
 /// Every view of `study`, with its tables first and where it all comes from last.

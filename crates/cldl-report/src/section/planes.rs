@@ -155,6 +155,7 @@ fn picture(
         ),
         csv: csv_of(&["panel", "along the gradient", "along random signs", "class"], rows),
         svg,
+        computed_from: String::new(),
     })
 }
 

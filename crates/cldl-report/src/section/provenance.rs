@@ -11,9 +11,14 @@ pub(super) fn section(study: &Study) -> Section {
         "Where it comes from",
         "Equal settings give equal bytes on one type of machine: whoever has the digest can check.",
     );
-    for (path, table) in &study.tables {
-        section.notes.push(format!("{}: {}", path.display(), table.command));
+    for ((path, table), digest) in study.tables.iter().zip(&study.table_digests) {
+        section.notes.push(format!("{}, SHA-256 {digest}: {}", path.display(), table.command));
     }
+    section.notes.push(format!(
+        "computed from {}, the SHA-256 of the digests of tables, models and test images, a line each; every \
+         picture and its numbers have it too",
+        study.digest()
+    ));
     if study.runs.is_empty() {
         section.notes.push(study.no_runs());
         return section;
