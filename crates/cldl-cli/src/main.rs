@@ -6,6 +6,7 @@ mod attack;
 mod bench;
 mod common;
 mod data;
+mod environment;
 mod eval;
 mod export;
 mod failure;
@@ -74,6 +75,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    environment::settle();
     let cli = Cli::parse();
     common::start_logging(cli.verbose);
     let result = match cli.command {

@@ -38,6 +38,8 @@ pub use ops::conv::Geometry;
 pub use ops::distance::mean_squared_error;
 pub use ops::norm::Moments;
 pub use ops::path::with_candle_ops;
+pub use ops::products::{combine_rows, row_products};
 pub use params::{Init, ParamBuilder, ParamSource, Params};
 pub use stream::Stream;
+pub use tape::{Rehearsal, rehearse};
 pub use value::Value;

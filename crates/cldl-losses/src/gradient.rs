@@ -1,9 +1,7 @@
 //! Terms of input gradients: how parallel members' are (Eqs. 1 and 10, GAL's coherence), and how long
 //! (TRS's smoothness).
 
-use candle::{D, Result, Tensor};
-
-use crate::jsd::each_pair;
+use candle::{Result, Tensor, bail};
 
 /// What keeps a cosine finite where gradients vanish; both forms are PyTorch's, at different times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +15,114 @@ pub enum CosineFloor {
 
 const FLOOR: f64 = 1e-8;
 
+/// Inner products of N gradients, example by example: `⟨gᵢ[b], gⱼ[b]⟩`. Every term here depends on the gradients
+/// through them alone.
+#[derive(Debug, Clone)]
+pub struct GradientProducts(Tensor);
+
+impl GradientProducts {
+    /// Of `gradients`; differentiable in them.
+    ///
+    /// # Shapes
+    /// - `gradients`: N tensors `[B, D]`
+    ///
+    /// # Errors
+    /// If there is none, or shapes differ.
+    pub fn of(gradients: &[Tensor]) -> Result<Self> {
+        let stacked = Tensor::stack(gradients, 1)?;
+        Ok(Self(stacked.matmul(&stacked.t()?)?))
+    }
+
+    /// The products as they are, `[B, N, N]`: see [`cldl_core::row_products`].
+    ///
+    /// # Errors
+    /// If that is not the shape.
+    pub fn from_tensor(products: &Tensor) -> Result<Self> {
+        let (_, rows, columns) = products.dims3()?;
+        if rows != columns {
+            bail!("products {:?} are not [B, N, N]", products.dims());
+        }
+        Ok(Self(products.clone()))
+    }
+
+    /// [`cosine`] of gradients `i` and `j`.
+    ///
+    /// # Errors
+    /// If there is no such gradient.
+    pub fn cosine(&self, i: usize, j: usize, floor: CosineFloor) -> Result<Tensor> {
+        let norm = |i: usize, floor: f64| at_least(&self.entry(i, i)?, floor * floor)?.sqrt();
+        let scale = match floor {
+            CosineFloor::EachNorm => (norm(i, FLOOR)? * norm(j, FLOOR)?)?,
+            // Norms are floored far below f32's resolution of the product: the root needs a derivative.
+            CosineFloor::Product => at_least(&(norm(i, 1e-18)? * norm(j, 1e-18)?)?, FLOOR)?,
+        };
+        self.entry(i, j)? / scale
+    }
+
+    /// [`absolute_cosine`] of gradients `i` and `j`.
+    ///
+    /// # Errors
+    /// If there is no such gradient.
+    pub fn absolute_cosine(&self, i: usize, j: usize, floor: CosineFloor) -> Result<Tensor> {
+        let cosine = self.cosine(i, j, floor)?;
+        &cosine * cosine.detach().sign()?
+    }
+
+    /// [`gradient_alignment`] of all of them.
+    ///
+    /// # Errors
+    /// If there are fewer than two.
+    pub fn alignment(&self, floor: CosineFloor) -> Result<Tensor> {
+        self.over_pairs(|i, j| self.absolute_cosine(i, j, floor))?.mean(0)
+    }
+
+    /// [`gradient_alignment_official`] of all of them.
+    ///
+    /// # Errors
+    /// If there are fewer than two.
+    pub fn alignment_official(&self) -> Result<Tensor> {
+        let pairs_per_member = self.len()?.saturating_sub(1) as f64 / 2.0;
+        self.alignment(CosineFloor::Product)? * pairs_per_member
+    }
+
+    /// [`gradient_coherence`] of all of them.
+    ///
+    /// # Errors
+    /// If there are fewer than two.
+    pub fn coherence(&self, floor: CosineFloor, guard: f64) -> Result<Tensor> {
+        (self.over_pairs(|i, j| self.cosine(i, j, floor)?.exp())?.sum(0)? + guard)?.log()
+    }
+
+    /// [`smoothness`], the mean over all of them.
+    ///
+    /// # Errors
+    /// If a shape does not fit.
+    pub fn mean_smoothness(&self) -> Result<Tensor> {
+        let squares = (0..self.len()?).map(|i| self.entry(i, i)).collect::<Result<Vec<_>>>()?;
+        Tensor::stack(&squares, 0)?.mean(0)? * 2.0
+    }
+
+    fn len(&self) -> Result<usize> {
+        self.0.dim(1)
+    }
+
+    /// `⟨gᵢ, gⱼ⟩`, `[B]`.
+    fn entry(&self, i: usize, j: usize) -> Result<Tensor> {
+        self.0.narrow(1, i, 1)?.narrow(2, j, 1)?.flatten_all()
+    }
+
+    /// `f` of each pair i < j, `[pairs, B]`.
+    fn over_pairs(&self, f: impl Fn(usize, usize) -> Result<Tensor>) -> Result<Tensor> {
+        let n = self.len()?;
+        let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
+        let terms = pairs.map(|(i, j)| f(i, j)).collect::<Result<Vec<_>>>()?;
+        if terms.is_empty() {
+            bail!("pairs of {n} members: there must be at least 2");
+        }
+        Tensor::stack(&terms, 0)
+    }
+}
+
 /// `x·y / (‖x‖ ‖y‖)` of each row: Eq. 1.
 ///
 /// # Shapes
@@ -26,13 +132,7 @@ const FLOOR: f64 = 1e-8;
 /// # Errors
 /// If shapes differ.
 pub fn cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Tensor> {
-    let dot = (x * y)?.sum(D::Minus1)?;
-    let scale = match floor {
-        CosineFloor::EachNorm => (norm(x, FLOOR)? * norm(y, FLOOR)?)?,
-        // Norms are floored far below f32's resolution of the product: the root needs a derivative.
-        CosineFloor::Product => at_least(&(norm(x, 1e-18)? * norm(y, 1e-18)?)?, FLOOR)?,
-    };
-    dot / scale
+    GradientProducts::of(&[x.clone(), y.clone()])?.cosine(0, 1, floor)
 }
 
 /// The absolute value of [`cosine`]; the derivative at orthogonal rows is 0.
@@ -44,8 +144,7 @@ pub fn cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Tensor> {
 /// # Errors
 /// If shapes differ.
 pub fn absolute_cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Tensor> {
-    let cosine = cosine(x, y, floor)?;
-    &cosine * cosine.detach().sign()?
+    GradientProducts::of(&[x.clone(), y.clone()])?.absolute_cosine(0, 1, floor)
 }
 
 /// Gradient alignment ℓ_gd: the mean absolute cosine over pairs of members.
@@ -59,8 +158,7 @@ pub fn absolute_cosine(x: &Tensor, y: &Tensor, floor: CosineFloor) -> Result<Ten
 /// # Errors
 /// If there are fewer than two members, or shapes differ.
 pub fn gradient_alignment(gradients: &[Tensor], floor: CosineFloor) -> Result<Tensor> {
-    let cosines = each_pair(gradients, |x, y| absolute_cosine(x, y, floor))?;
-    Tensor::stack(&cosines, 0)?.mean(0)
+    GradientProducts::of(gradients)?.alignment(floor)
 }
 
 /// [`gradient_alignment`] as published: the sum over pairs is divided by N, not by the number of pairs
@@ -73,8 +171,7 @@ pub fn gradient_alignment(gradients: &[Tensor], floor: CosineFloor) -> Result<Te
 /// # Errors
 /// If there are fewer than two members, or shapes differ.
 pub fn gradient_alignment_official(gradients: &[Tensor]) -> Result<Tensor> {
-    let pairs_per_member = gradients.len().saturating_sub(1) as f64 / 2.0;
-    gradient_alignment(gradients, CosineFloor::Product)? * pairs_per_member
+    GradientProducts::of(gradients)?.alignment_official()
 }
 
 /// GAL's coherence of the members' gradients, with signed cosines:
@@ -90,8 +187,7 @@ pub fn gradient_alignment_official(gradients: &[Tensor]) -> Result<Tensor> {
 ///
 /// Source: Kariyappa and Qureshi 2019.
 pub fn gradient_coherence(gradients: &[Tensor], floor: CosineFloor, guard: f64) -> Result<Tensor> {
-    let exps = each_pair(gradients, |x, y| cosine(x, y, floor)?.exp())?;
-    (Tensor::stack(&exps, 0)?.sum(0)? + guard)?.log()
+    GradientProducts::of(gradients)?.coherence(floor, guard)
 }
 
 /// TRS's smoothness of a member's loss: `2 ‖∇ₓℓ‖₂²` of each row.
@@ -105,12 +201,7 @@ pub fn gradient_coherence(gradients: &[Tensor], floor: CosineFloor, guard: f64) 
 ///
 /// Source: Yang et al. 2021, squared as in their code.
 pub fn smoothness(gradient: &Tensor) -> Result<Tensor> {
-    gradient.sqr()?.sum(D::Minus1)? * 2.0
-}
-
-/// `max(‖x‖₂, floor)` of each row, with derivative 0 where the floor holds.
-fn norm(x: &Tensor, floor: f64) -> Result<Tensor> {
-    at_least(&x.sqr()?.sum(D::Minus1)?, floor * floor)?.sqrt()
+    GradientProducts::of(std::slice::from_ref(gradient))?.mean_smoothness()
 }
 
 fn at_least(x: &Tensor, floor: f64) -> Result<Tensor> {

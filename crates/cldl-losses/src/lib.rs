@@ -57,8 +57,8 @@ mod label;
 pub use adp::{ensemble_diversity, ensemble_entropy};
 pub use cross_entropy::{cross_entropy, one_hot};
 pub use gradient::{
-    CosineFloor, absolute_cosine, cosine, gradient_alignment, gradient_alignment_official,
-    gradient_coherence, smoothness,
+    CosineFloor, GradientProducts, absolute_cosine, cosine, gradient_alignment,
+    gradient_alignment_official, gradient_coherence, smoothness,
 };
 pub use jsd::{label_diversity, label_diversity_official};
 pub use label::{member_kl, member_kl_official, simulated_label_distribution};

@@ -1,4 +1,5 @@
-//! How many operations the networks take, two for each multiplication with its addition.
+//! How many operations the networks take, two for each multiplication with its addition, and how many numbers
+//! their layers read and write.
 
 use crate::Arch;
 
@@ -35,6 +36,39 @@ impl Arch {
             }
         }
     }
+
+    /// Numbers of one image that go into and come out of each of these layers, LeNet-5's after their pooling.
+    pub fn layer_floats(self, n_classes: usize) -> Vec<[u64; 2]> {
+        let mut layers: Vec<[usize; 2]> = Vec::new();
+        match self {
+            Self::LeNet5 => {
+                layers.extend([
+                    [28 * 28, 12 * 12 * 20],
+                    [12 * 12 * 20, 800],
+                    [800, 500],
+                    [500, 64],
+                ]);
+            }
+            Self::ResNet20 => {
+                let floats = |size: usize, channels: usize| size * size * channels;
+                let mut x = floats(32, 16);
+                layers.push([floats(32, 3), x]);
+                for (size, width) in [(32, 16), (16, 32), (8, 64)] {
+                    for _ in 0..3 {
+                        let y = floats(size, width);
+                        layers.extend([[x, y], [y, y]]);
+                        if x != y {
+                            layers.push([x, y]);
+                        }
+                        x = y;
+                    }
+                }
+                layers.push([64, 64]);
+            }
+        }
+        layers.push([64, n_classes]);
+        layers.into_iter().map(|layer| layer.map(|floats| floats as u64)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -48,5 +82,15 @@ mod tests {
         assert!((81_000_000..84_000_000).contains(&total(Arch::ResNet20)));
         assert_eq!(total(Arch::LeNet5), 576_000 + 3_200_000 + 800_000 + 64_000 + 1_280);
         assert_eq!(Arch::ResNet20.layer_flops(10).len(), 1 + 18 + 2 + 2);
+    }
+
+    #[test]
+    fn every_layer_that_is_counted_has_its_numbers() {
+        for arch in [Arch::LeNet5, Arch::ResNet20] {
+            let (flops, floats) = (arch.layer_flops(7), arch.layer_floats(7));
+            assert_eq!(flops.len(), floats.len());
+            assert_eq!(floats[0][0], arch.image_shape().iter().product::<usize>() as u64);
+            assert_eq!(floats[floats.len() - 1], [64, 7]);
+        }
     }
 }

@@ -116,7 +116,10 @@ impl Adam {
     ///
     /// # Errors
     /// If a gradient's shape is not its parameter's.
-    #[tracing::instrument(name = "adam", level = "trace", skip_all)]
+    #[tracing::instrument(name = "adam", level = "trace", skip_all, fields(
+        // Weight and both moments there and back, and the gradient.
+        moved = self.slots.iter().map(|slot| 7 * slot.param.elem_count()).sum::<usize>()
+    ))]
     pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<Option<Overflow>> {
         self.steps += 1;
         let update = Update::new(&self.config, lr, self.steps);

@@ -46,6 +46,8 @@ const KINDS: [(&str, &[&str]); 4] = [
     ("batch norm", &["norm_", "store_norm", "channel_affine"]),
     ("Adam", &["adam"]),
 ];
+/// The steps whose kernels are shown one by one.
+const SHOWN: [&str; 2] = ["ce", "cldl"];
 const OTHERS: &str = "other kernels";
 /// What `cldl bench` calls the time that no kernel took.
 const REST: &str = "candle's ops and the rest";
@@ -85,8 +87,21 @@ pub(super) fn markdown(performance: &Performance, picture: &str) -> String {
         }
         let _ = write!(text, "\n### Where the time of {} goes\n\n", measured.arch);
         text += "Shares of the step; in the last column how fast convolutions and linear layers are by \
-                 themselves, as a share of the peak. `cldl bench --profile` says it by kernel and shape.\n\n";
+                 themselves, as a share of the peak. Moved is what the kernels' arguments and results add up to; at least, \
+                 what is left if each layer's input, result and gradients are read and written once for each pass \
+                 that needs them. `cldl bench --profile` says it by kernel and shape.\n\n";
         text += &profiles(&measured.profiled);
+        for step in measured.profiled.iter().filter(|step| SHOWN.contains(&&*step.what)) {
+            let _ =
+                write!(text, "\n### Kernels of {} in a step of {}\n\n", measured.arch, step.what);
+            let _ = write!(
+                text,
+                "A machine of {:.0} GFLOP/s and {:.0} GB/s. The limit is the least time that these two allow: \
+                 whichever is slower, operations or bytes. It can be passed where numbers are still in a cache.\n\n",
+                step.peak_gflops, step.memory_gbs
+            );
+            text += &kernels(step);
+        }
         let waits = measured.ours.get("wait").map_or(0.0, |row| row.seconds);
         let step = measured.ours.get("ce").map_or(f64::NAN, |row| row.seconds);
         let _ = write!(
@@ -108,7 +123,7 @@ pub(super) fn markdown(performance: &Performance, picture: &str) -> String {
 fn profiles(rows: &[Row]) -> String {
     let kinds = KINDS.iter().map(|(kind, _)| *kind);
     let names = ["step", "seconds"].into_iter().chain(kinds);
-    let names = names.chain([OTHERS, "candle and the rest", "of peak"]);
+    let names = names.chain([OTHERS, "candle and the rest", "of peak", "MB moved", "MB at least"]);
     let mut text = head(&names.collect::<Vec<_>>());
     for step in rows.iter().filter(|step| step.what != "wait") {
         let total: f64 = step.profile.iter().map(|kernel| kernel.seconds).sum();
@@ -122,6 +137,35 @@ fn profiles(rows: &[Row]) -> String {
         });
         let of_peak = 2.0 * macs as f64 / seconds / 1e9 / step.peak_gflops;
         cells.push(format!("{:.0} %", 100.0 * of_peak));
+        let moved: u64 = step.profile.iter().map(|kernel| kernel.bytes).sum();
+        cells.extend([moved, step.least_bytes].map(|bytes| (bytes / 1_000_000).to_string()));
+        row(&mut text, &cells);
+    }
+    text
+}
+
+/// The kernels of one step, by shape: all that take more than a hundredth of it.
+fn kernels(step: &Row) -> String {
+    let names = ["kernel", "shape", "calls", "ms", "MB", "of peak", "of limit"];
+    let mut text = head(&names);
+    let total: f64 = step.profile.iter().map(|kernel| kernel.seconds).sum();
+    let shown = |kernel: &&Kernel| kernel.name != REST && total < 100.0 * kernel.seconds;
+    for kernel in step.profile.iter().filter(shown) {
+        let share = |seconds: f64| match seconds {
+            0.0 => "-".to_owned(),
+            _ => format!("{:.0} %", 100.0 * seconds / kernel.seconds),
+        };
+        let operations = 2.0 * kernel.macs as f64 / 1e9 / step.peak_gflops;
+        let bytes = kernel.bytes as f64 / 1e9 / step.memory_gbs;
+        let cells = [
+            kernel.name.clone(),
+            kernel.shape.clone(),
+            kernel.calls.to_string(),
+            format!("{:.2}", 1e3 * kernel.seconds),
+            format!("{:.1}", kernel.bytes as f64 / 1e6),
+            share(operations),
+            share(operations.max(bytes)),
+        ];
         row(&mut text, &cells);
     }
     text
@@ -172,7 +216,7 @@ fn scaling(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{REST, profiles, ratios, scaling};
+    use super::{REST, kernels, profiles, ratios, scaling};
     use crate::bench::row::{Kernel, Row, median};
 
     fn step(what: &str, seconds: f64) -> Row {
@@ -191,16 +235,43 @@ mod tests {
 
     #[test]
     fn a_profile_has_its_kinds_and_the_rest() {
-        let kernel = |name: &str, seconds, macs| Kernel { name: name.to_owned(), seconds, macs };
+        let kernel = |name: &str, seconds, macs| Kernel {
+            name: name.to_owned(),
+            seconds,
+            macs,
+            bytes: 1_000_000,
+            ..Kernel::default()
+        };
         let profile = vec![
             kernel("conv_forward", 0.5, 1_000_000_000),
             kernel("norm_backward", 0.25, 0),
-            kernel(REST, 0.125, 0),
+            Kernel { bytes: 0, ..kernel(REST, 0.125, 0) },
             kernel("a new one", 0.125, 0),
         ];
-        let text = profiles(&[Row { profile, peak_gflops: 8.0, ..step("ce", 1.0) }]);
+        let row = Row { profile, peak_gflops: 8.0, least_bytes: 2_000_000, ..step("ce", 1.0) };
+        let text = profiles(&[row]);
         assert!(
-            text.ends_with("| ce | 1.0000 | 50 % | 0 % | 25 % | 0 % | 12 % | 12 % | 50 % |\n"),
+            text.ends_with(
+                "| ce | 1.0000 | 50 % | 0 % | 25 % | 0 % | 12 % | 12 % | 50 % | 3 | 2 |\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_kernel_is_held_to_the_slower_of_operations_and_bytes() {
+        let kernel = Kernel {
+            name: "conv_forward".to_owned(),
+            shape: "1x1".to_owned(),
+            calls: 2,
+            seconds: 0.5,
+            macs: 500_000_000,
+            bytes: 1_000_000_000,
+        };
+        let machine = Row { peak_gflops: 10.0, memory_gbs: 4.0, ..step("ce", 1.0) };
+        let text = kernels(&Row { profile: vec![kernel], ..machine });
+        assert!(
+            text.ends_with("| conv_forward | 1x1 | 2 | 500.00 | 1000.0 | 20 % | 50 % |\n"),
             "{text}"
         );
     }

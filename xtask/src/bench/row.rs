@@ -20,17 +20,26 @@ pub(super) struct Row {
     #[serde(default)]
     pub(super) peak_gflops: f64,
     #[serde(default)]
+    pub(super) memory_gbs: f64,
+    /// That the step must read and write at least.
+    #[serde(default)]
+    pub(super) least_bytes: u64,
+    #[serde(default)]
     pub(super) peak_memory_bytes: Option<u64>,
     #[serde(default)]
     pub(super) profile: Vec<Kernel>,
 }
 
 /// What one kernel took of a step.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Kernel {
     pub(super) name: String,
+    pub(super) shape: String,
+    pub(super) calls: usize,
     pub(super) seconds: f64,
     pub(super) macs: u64,
+    /// That must be read and written at least.
+    pub(super) bytes: u64,
 }
 
 impl Row {

@@ -6,7 +6,7 @@ mod rows;
 use std::time::Duration;
 
 use anyhow::Result;
-use cldl_core::kernels::fma_peak;
+use cldl_core::kernels::{fma_peak, memory_bandwidth};
 use cldl_core::memory::peak_bytes;
 use cldl_models::Arch;
 use serde::Serialize;
@@ -22,7 +22,9 @@ use crate::progress;
 ///
 /// Every row is one step on a batch of made-up images: the median of --repeat runs after a warm-up.
 /// GFLOP/s counts the multiplications and additions that the step's layers need (see below); the peak
-/// is what the same threads reach with everything in registers. With --json, one object a line.
+/// is what the same threads reach with everything in registers. With --profile, "of limit" is the least
+/// time that this peak and the memory's speed allow a kernel, as a share of what it took: above 100 % where
+/// numbers came from a cache. With --json, one object a line.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -55,9 +57,9 @@ const EXAMPLES: &str = "Rows, with their operations in forward passes of all mem
   forward  logits of the ensemble, no gradients                       1 F
   ce       training step: cross-entropy (baseline)                    3 F
   adp      training step of ADP                                       3 F
-  gal      training step of GAL                                       8 F
-  trs      training step of TRS (the published form, Cos-l2)          8 F
-  cldl     training step of CLDL (official)                           8 F
+  gal      training step of GAL                                       6 F
+  trs      training step of TRS (the published form, Cos-l2)          6 F
+  cldl     training step of CLDL (official)                           6 F
   dverge   training step of DVERGE: ten distillation steps, layer 2 (LeNet-5) or 8 (ResNet-20)
   pgd10    ten steps of PGD on the ensemble                          20 F
   wait     how long a step of `ce` waits for its images, augmented on another thread
@@ -67,6 +69,13 @@ Examples:
   cldl bench
   cldl bench --arch resnet20 --only cldl,ce --threads 2 --json
   cldl bench --only pgd10 --profile";
+
+/// What the machine can do at best.
+#[derive(Clone, Copy)]
+struct Machine {
+    peak_gflops: f64,
+    memory_gbs: f64,
+}
 
 /// What was measured of a row.
 #[derive(Serialize)]
@@ -81,6 +90,9 @@ struct Measured {
     images_per_second: f64,
     gflops: f64,
     peak_gflops: f64,
+    memory_gbs: f64,
+    /// That the step must read and write at least.
+    least_bytes: u64,
     /// Of the process, over all rows so far.
     peak_memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -99,12 +111,12 @@ impl Args {
         }
         let rows = Row::chosen(&self.only, self.members)?;
         let subject = Subject::new(self.arch, self.members, self.batch, &device)?;
-        let peak = fma_peak();
+        let machine = Machine { peak_gflops: fma_peak(), memory_gbs: memory_bandwidth() };
         let bar = progress::bar(rows.len() as u64, 0, "rows");
         let mut measured = Vec::with_capacity(rows.len());
         for row in rows {
             bar.set_message(row.name());
-            let row = self.measure(&subject, row, peak)?;
+            let row = self.measure(&subject, row, machine)?;
             if self.json {
                 common::print(true, &row, "")?;
             }
@@ -118,11 +130,13 @@ impl Args {
         let memory = peak_bytes()
             .map_or_else(String::new, |bytes| format!(", {} MiB of memory at most", bytes >> 20));
         let notes = format!(
-            "{} {}, batch {}, {} threads; peak {peak:.0} GFLOP/s{memory}",
+            "{} {}, batch {}, {} threads; peak {:.0} GFLOP/s, memory {:.0} GB/s{memory}",
             self.members,
             self.arch,
             self.batch,
-            rayon::current_num_threads()
+            rayon::current_num_threads(),
+            machine.peak_gflops,
+            machine.memory_gbs
         );
         let profiles = measured.iter().filter(|row| !row.profile.is_empty());
         let profiles: Vec<String> = profiles.map(profile_text).collect();
@@ -130,7 +144,7 @@ impl Args {
         common::print(false, &(), &text)
     }
 
-    fn measure(&self, subject: &Subject, row: Row, peak: f64) -> Result<Measured> {
+    fn measure(&self, subject: &Subject, row: Row, machine: Machine) -> Result<Measured> {
         let mut step = subject.step(row)?;
         // To fill caches and buffers.
         step()?;
@@ -151,6 +165,7 @@ impl Args {
             kernel.seconds /= self.repeat as f64;
             kernel.calls /= self.repeat;
             kernel.macs /= self.repeat as u64;
+            kernel.bytes /= self.repeat as u64;
         }
         times.sort();
         let seconds = times[self.repeat / 2].as_secs_f64();
@@ -164,7 +179,9 @@ impl Args {
             seconds,
             images_per_second: self.batch as f64 / seconds,
             gflops: subject.flops(row) / seconds / 1e9,
-            peak_gflops: peak,
+            peak_gflops: machine.peak_gflops,
+            memory_gbs: machine.memory_gbs,
+            least_bytes: subject.least_bytes(row),
             peak_memory_bytes: peak_bytes(),
             profile,
         })
@@ -190,10 +207,13 @@ fn rows_grid(rows: &[Measured]) -> Grid {
 
 fn profile_text(row: &Measured) -> String {
     let total: f64 = row.profile.iter().map(|kernel| kernel.seconds).sum();
-    let head = ["kernel", "shape", "calls", "ms", "of the step", "of peak"].map(str::to_owned);
+    let head = ["kernel", "shape", "calls", "ms", "of the step", "of peak", "MB", "of limit"]
+        .map(str::to_owned);
     let cells = |kernel: &Kernel| {
         let gflops = 2.0 * kernel.macs as f64 / kernel.seconds / 1e9;
         let of_peak = format!("{:.0} %", 100.0 * gflops / row.peak_gflops);
+        let limit = kernel.limit(row.peak_gflops, row.memory_gbs);
+        let of_limit = format!("{:.0} %", 100.0 * limit / kernel.seconds);
         vec![
             kernel.name.clone(),
             kernel.shape.clone(),
@@ -201,6 +221,12 @@ fn profile_text(row: &Measured) -> String {
             format!("{:.2}", 1e3 * kernel.seconds),
             format!("{:.1} %", 100.0 * kernel.seconds / total),
             if kernel.macs == 0 { String::new() } else { of_peak },
+            if kernel.bytes == 0 {
+                String::new()
+            } else {
+                format!("{:.1}", kernel.bytes as f64 / 1e6)
+            },
+            if kernel.bytes == 0 { String::new() } else { of_limit },
         ]
     };
     let grid = Grid { head: head.to_vec(), rows: row.profile.iter().map(cells).collect() };

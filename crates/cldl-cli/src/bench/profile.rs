@@ -21,6 +21,15 @@ pub(super) struct Kernel {
     pub(super) seconds: f64,
     /// Multiplications of all calls, where it tells.
     pub(super) macs: u64,
+    /// Bytes that all calls must read and write at least, where it tells.
+    pub(super) bytes: u64,
+}
+
+impl Kernel {
+    /// The least seconds that a machine of so many GFLOP/s and GB/s would take: whichever is slower.
+    pub(super) fn limit(&self, peak_gflops: f64, memory_gbs: f64) -> f64 {
+        (2.0 * self.macs as f64 / peak_gflops).max(self.bytes as f64 / memory_gbs) / 1e9
+    }
 }
 
 /// Runs `steps` and adds up what each kernel took, most first.
@@ -42,13 +51,17 @@ struct Spans(Arc<Mutex<BTreeMap<(String, String), Kernel>>>);
 struct Told {
     shape: String,
     macs: u64,
+    /// Numbers of four bytes.
+    moved: u64,
     entered: Instant,
 }
 
 impl Visit for Told {
     fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "macs" {
-            self.macs = value;
+        match field.name() {
+            "macs" => self.macs = value,
+            "moved" => self.moved = value,
+            _ => {}
         }
     }
 
@@ -67,7 +80,7 @@ impl Visit for Told {
 
 impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut told = Told { shape: String::new(), macs: 0, entered: Instant::now() };
+        let mut told = Told { shape: String::new(), macs: 0, moved: 0, entered: Instant::now() };
         attributes.record(&mut told);
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(told);
@@ -98,5 +111,6 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         kernel.calls += 1;
         kernel.seconds += spent.as_secs_f64();
         kernel.macs += told.macs;
+        kernel.bytes += 4 * told.moved;
     }
 }

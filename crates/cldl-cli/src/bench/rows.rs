@@ -203,9 +203,35 @@ impl Subject {
             Row::Pgd10 => 20 * all,
             Row::Train(_, "baseline" | "adp") => train,
             Row::Train(_, "dverge") => 21 * distilled + (self.members as u64 - 1) * train,
-            // A probe (forward and input gradient), then a training pass on dual numbers.
-            Row::Train(..) => 2 * all + 2 * train,
+            // A look (forward and input gradient), then the tangents, the gradient of the values and
+            // two of the weights.
+            Row::Train(..) => 2 * all + train + all,
         };
         (of_image * (self.members * self.batch) as u64) as f64
+    }
+
+    /// Bytes that a step must read and write at least: each layer's input, result and gradients, once for
+    /// each pass that needs them. Weights, and what normalization reads twice, are not counted.
+    pub(super) fn least_bytes(&self, row: Row) -> u64 {
+        let layers = self.arch.layer_floats(self.spec.n_classes());
+        let sum = |layers: &[[u64; 2]]| layers.iter().flatten().sum::<u64>();
+        let (first, both) = (layers[0][0], sum(&layers));
+        let inputs: u64 = layers.iter().map(|[input, _]| input).sum();
+        // Forward; then inputs and the results' gradients, for the inputs' gradients.
+        let train = both + both + inputs - first;
+        let distilled = match self.arch {
+            Arch::LeNet5 => sum(&layers[..2]),
+            Arch::ResNet20 => sum(&layers[..8]),
+        };
+        let of_image = match row {
+            Row::Forward => both,
+            Row::Wait => 0,
+            Row::Pgd10 => 20 * both,
+            Row::Train(_, "baseline" | "adp") => train,
+            Row::Train(_, "dverge") => 21 * distilled + (self.members as u64 - 1) * train,
+            // A look; then tangents, and for the gradients the numbers and gradients of both.
+            Row::Train(..) => 2 * both + train + both,
+        };
+        4 * of_image * (self.members * self.batch) as u64
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn branch(v: f32, slope: f32, d: f32) -> f32 {
 ///
 /// # Panics
 /// If `lanes` does not divide the length.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = 2 * x.len()))]
 pub fn leaky_relu(lanes: usize, slope: f32, x: &mut [f32]) {
     assert!(x.len().is_multiple_of(lanes));
     let (values, tangents) = x.split_at_mut(x.len() / lanes);
@@ -49,7 +49,7 @@ pub fn leaky_relu(lanes: usize, slope: f32, x: &mut [f32]) {
 ///
 /// # Panics
 /// If `lanes` does not divide the length of `v`.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = v.len() / lanes + 2 * d.len()))]
 pub fn leaky_relu_backward(lanes: usize, slope: f32, v: &[f32], d: &mut [f32]) {
     assert!(v.len().is_multiple_of(lanes));
     let values = &v[..v.len() / lanes];
@@ -64,7 +64,7 @@ pub fn leaky_relu_backward(lanes: usize, slope: f32, v: &[f32], d: &mut [f32]) {
 ///
 /// # Panics
 /// If the lengths differ.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = 3 * sum.len()))]
 pub fn add_assign(sum: &mut [f32], terms: &[f32]) {
     assert_eq!(sum.len(), terms.len());
     sum.par_chunks_mut(CHUNK).zip(terms.par_chunks(CHUNK)).for_each(|(sum, terms)| {

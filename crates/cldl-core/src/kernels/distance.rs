@@ -14,7 +14,7 @@ const SUMS: usize = 64;
 ///
 /// # Panics
 /// If the lengths differ.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = 2 * x.len()))]
 pub fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
     assert_eq!(x.len(), y.len());
     let chunks = x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK));
@@ -26,7 +26,7 @@ pub fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
 ///
 /// # Panics
 /// If the lengths differ.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = 3 * x.len()))]
 pub fn scaled_difference(scale: f32, x: &[f32], y: &[f32], dx: &mut [f32]) {
     assert!(x.len() == y.len() && x.len() == dx.len());
     let chunks = x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK)).zip(dx.par_chunks_mut(CHUNK));

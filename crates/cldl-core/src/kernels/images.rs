@@ -80,6 +80,18 @@ impl<'a> Images<'a> {
         }
     }
 
+    /// How many numbers are read for them.
+    pub(super) fn moved(&self) -> usize {
+        match self {
+            Self::Stored(x) => x.len(),
+            Self::Normed(Normed { x, finish, .. }) => {
+                x.len() + finish.residual.map_or(0, <[f32]>::len)
+            }
+            Self::Gradient(Backward { x, dy, .. }) => x.len() + dy.len(),
+            Self::Unpooled(Unpooled { dy, argmax, .. }) => dy.len() + argmax.len(),
+        }
+    }
+
     /// What is read for the numbers of `range`, to be fetched ahead.
     #[inline(always)]
     pub(super) fn read(&self, range: std::ops::Range<usize>) -> [&'a [f32]; 2] {
@@ -108,7 +120,9 @@ impl Normed<'_> {
     ///
     /// # Panics
     /// If `y` is not as long as `x`.
-    #[instrument(name = "store_normed", level = "trace", skip_all)]
+    #[instrument(name = "store_normed", level = "trace", skip_all, fields(
+        moved = Images::Normed(self).moved() + y.len()
+    ))]
     pub fn store(self, y: &mut [f32]) {
         Images::Normed(self).store(self.stats.mean.len(), self.lanes, y);
     }
@@ -165,7 +179,9 @@ impl Backward<'_> {
     ///
     /// # Panics
     /// If `dx` is not as long as `x`.
-    #[instrument(name = "store_norm_gradient", level = "trace", skip_all)]
+    #[instrument(name = "store_norm_gradient", level = "trace", skip_all, fields(
+        moved = Images::Gradient(self).moved() + dx.len()
+    ))]
     pub fn store(self, dx: &mut [f32]) {
         Images::Gradient(self).store(self.stats.mean.len(), self.lanes, dx);
     }

@@ -14,7 +14,11 @@ use tracing::instrument;
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all, fields(shape = format!("{rows} rows, {in_features} to {out_features}"), macs = rows * in_features * out_features))]
+#[instrument(level = "trace", skip_all, fields(
+    shape = format!("{rows} rows, {in_features} to {out_features}"),
+    macs = rows * in_features * out_features,
+    moved = x.len() + weight.len() + y.len(),
+))]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn linear_forward(
     rows: usize,
@@ -43,7 +47,11 @@ pub fn linear_forward(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all, fields(shape = format!("{rows} rows, {in_features} to {out_features}"), macs = rows * in_features * out_features))]
+#[instrument(level = "trace", skip_all, fields(
+    shape = format!("{rows} rows, {in_features} to {out_features}"),
+    macs = rows * in_features * out_features,
+    moved = dy.len() + weight.len() + dx.len(),
+))]
 pub fn linear_input_grad(
     rows: usize,
     in_features: usize,
@@ -65,7 +73,11 @@ pub fn linear_input_grad(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all, fields(shape = format!("{rows} rows, {in_features} to {out_features}"), macs = rows * in_features * out_features))]
+#[instrument(level = "trace", skip_all, fields(
+    shape = format!("{rows} rows, {in_features} to {out_features}"),
+    macs = rows * in_features * out_features,
+    moved = x.len() + dy.len() + dw.len(),
+))]
 pub fn linear_weight_grad(
     rows: usize,
     in_features: usize,

@@ -69,7 +69,7 @@ pub struct NormGradient {
 ///
 /// # Panics
 /// If the length of `x` contradicts the shape.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = x.len()))]
 pub fn norm_sums(lanes: usize, ch: usize, x: &[f32]) -> NormSums {
     assert!(x.len().is_multiple_of(lanes * ch));
     let (value, tangent) = x.split_at(x.len() / lanes);
@@ -163,7 +163,7 @@ impl NormStats {
     ///
     /// # Panics
     /// If the length of a slice contradicts the shape.
-    #[instrument(name = "norm_backward", level = "trace", skip_all)]
+    #[instrument(name = "norm_backward", level = "trace", skip_all, fields(moved = x.len() + dy.len()))]
     pub fn backward(&self, lanes: usize, x: &[f32], dy: &[f32], slope: f32) -> NormGradient {
         let ch = self.mean.len();
         assert!(dy.len() == x.len() && x.len() == lanes * ch * self.count);
@@ -227,7 +227,7 @@ impl NormStats {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = x.len() + y.len()))]
 pub fn channel_affine(x: &[f32], scale: &[f32], shift: Option<&[f32]>, y: &mut [f32]) {
     assert!(y.len() == x.len() && x.len().is_multiple_of(scale.len()));
     // Images have 1 or 3 channels: 16 pixels at a time fill the vectors.

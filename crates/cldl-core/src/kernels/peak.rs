@@ -1,9 +1,11 @@
-//! What this machine's cores can do at best: multiplications with their additions, all in registers.
+//! What this machine can do at best: multiplications with their additions, all in registers, and numbers
+//! from memory and back.
 
 use std::time::Instant;
 
 use super::arch::arch;
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 /// Independent chains of additions: enough to fill the pipelines of two units with a latency of 4 to 5.
 const CHAINS: usize = 12;
@@ -19,6 +21,25 @@ pub fn fma_peak() -> f64 {
         flops as f64 / start.elapsed().as_secs_f64() / 1e9
     };
     (0..3).map(measure).fold(0.0, f64::max)
+}
+
+/// Floats that each thread copies in one measurement: more than any cache holds.
+const COPIED: usize = 1 << 24;
+
+/// GB/s that all threads of the pool read from memory and write to it together, a byte that is copied counted
+/// twice; the best of three measurements.
+pub fn memory_bandwidth() -> f64 {
+    let mut buffers: Vec<(Vec<f32>, Vec<f32>)> =
+        (0..rayon::current_num_threads()).map(|_| (vec![1.0; COPIED], vec![2.0; COPIED])).collect();
+    let mut measure = |_| {
+        let start = Instant::now();
+        buffers
+            .par_iter_mut()
+            .for_each(|(from, to)| to.copy_from_slice(std::hint::black_box(from)));
+        let bytes = 8 * COPIED * buffers.len();
+        bytes as f64 / start.elapsed().as_secs_f64() / 1e9
+    };
+    (0..3).map(&mut measure).fold(0.0, f64::max)
 }
 
 struct Chains;

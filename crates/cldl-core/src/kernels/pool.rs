@@ -63,7 +63,7 @@ impl Grid {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = x.len() + y.len() + argmax.len()))]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn max_pool2_forward(
     batch_values: usize,
@@ -101,7 +101,7 @@ pub fn max_pool2_forward(
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = dx.len() + dy.len() + argmax.len()))]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn max_pool2_backward(
     batch_values: usize,

@@ -10,7 +10,7 @@ use tracing::instrument;
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = 2 * x.len()))]
 pub fn transpose_images(rows: usize, columns: usize, x: &[f32], y: &mut [f32]) {
     assert!(x.len() == y.len() && x.len().is_multiple_of((rows * columns).max(1)));
     if rows == 1 || columns == 1 {
@@ -33,7 +33,7 @@ pub fn transpose_images(rows: usize, columns: usize, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = x.len() + y.len()))]
 pub fn mean_positions(positions: usize, ch: usize, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), positions * y.len());
     let scale = 1.0 / positions as f32;
@@ -55,7 +55,7 @@ pub fn mean_positions(positions: usize, ch: usize, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = dy.len() + dx.len()))]
 pub fn spread_positions(positions: usize, ch: usize, dy: &[f32], dx: &mut [f32]) {
     assert_eq!(dx.len(), positions * dy.len());
     let scale = 1.0 / positions as f32;

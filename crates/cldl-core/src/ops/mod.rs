@@ -11,6 +11,7 @@ pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod path;
 pub(crate) mod pool;
+pub(crate) mod products;
 
 use candle::{Result, Tensor};
 

@@ -9,9 +9,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
 /// Floats for one tensor; goes back to the pool when dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Buffer {
     floats: Vec<f32>,
+    start: usize,
     len: usize,
 }
 
@@ -53,7 +54,31 @@ impl Buffer {
             pool.most_used = pool.most_used.max(pool.used_floats);
             recycled
         });
-        Self { floats: recycled.unwrap_or_else(|| vec![0.0; wanted]), len }
+        Self { floats: recycled.unwrap_or_else(|| vec![0.0; wanted]), start: 0, len }
+    }
+
+    /// A stale buffer that can be [`Self::doubled`], its floats then the first half.
+    pub(crate) fn first_half(len: usize) -> Self {
+        let mut buffer = Self::stale(2 * len);
+        buffer.len = len;
+        buffer
+    }
+
+    /// The same, its floats then the second half.
+    pub(crate) fn second_half(len: usize) -> Self {
+        let mut buffer = Self::first_half(len);
+        buffer.start = len;
+        buffer
+    }
+
+    /// Both halves of a buffer that was made as one of them.
+    ///
+    /// # Panics
+    /// If it was not.
+    pub(crate) fn doubled(mut self) -> Self {
+        (self.start, self.len) = (0, 2 * self.len);
+        assert!(self.len <= self.floats.len(), "this buffer has no second half");
+        self
     }
 
     /// A copy of `floats`.
@@ -68,6 +93,9 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let floats = std::mem::take(&mut self.floats);
         let capacity = floats.len();
+        if capacity == 0 {
+            return;
+        }
         let surplus = with_pool(|pool| {
             pool.used_floats -= capacity;
             // Hardly more lies idle than was ever in use at once.
@@ -86,13 +114,13 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.floats[..self.len]
+        &self.floats[self.start..self.start + self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.floats[..self.len]
+        &mut self.floats[self.start..self.start + self.len]
     }
 }
 
@@ -109,5 +137,14 @@ mod tests {
             buffer.fill(7.0);
         }
         assert_eq!(Buffer::copy_of(&[1.0, 2.0])[..], [1.0, 2.0]);
+    }
+
+    #[test]
+    fn halves_become_a_whole() {
+        let (mut first, mut second) = (Buffer::first_half(3), Buffer::second_half(3));
+        first.copy_from_slice(&[1.0, 2.0, 3.0]);
+        second.copy_from_slice(&[4.0, 5.0, 6.0]);
+        assert_eq!(first.doubled()[..3], [1.0, 2.0, 3.0]);
+        assert_eq!(second.doubled()[3..], [4.0, 5.0, 6.0]);
     }
 }

@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use candle::{Result, Tensor};
 
+use super::backward::Sink;
 use super::buffer::Buffer;
 use super::finish::Finished;
-use super::traced::{Data, LazyNorm, Param, Sink, Traced};
+use super::traced::{Data, LazyNorm, Param, Traced};
 use crate::kernels::{
     self, Backward, ConvShape, Images, InputGrad, NormStats, NormSums, Normed, WeightGrad,
     add_assign,
@@ -52,7 +53,10 @@ impl Conv {
         let mut dw = self.weight.tracked().then(|| Buffer::stale(weight.len()));
         let mut dx = sink.open(self.from, self.shape.batch * self.shape.in_len());
         let of_weight = dw.as_mut().map(|dw| WeightGrad { x: self.x.images(), dw });
-        let of_input = dx.as_mut().map(|(dx, add)| InputGrad { weight, dx, add: *add });
+        let of_input = dx.as_mut().map(|(dx, add)| {
+            let own = sink.own(dx.len());
+            InputGrad { weight, dx: &mut dx[..own], add: *add }
+        });
         kernels::conv_backward(&self.shape, dy, of_weight, of_input);
         if let Some(dw) = dw {
             sink.add_param(&self.weight, |to| to.copy_from_slice(&dw));
@@ -112,17 +116,13 @@ pub(super) fn conv_norm_then(
     let conv = Conv::new(x, conv, geometry)?;
     let dims = conv.out_dims();
     check_norm(&dims, norm.weight, norm.bias)?;
-    let mut raw = conv.output();
-    let images = conv.x.images();
-    let sums = kernels::conv_forward_summed(
-        &conv.shape,
-        x.lanes(),
-        images,
-        conv.weight.floats(),
-        &mut raw,
-    );
-    let tracked = conv.weight.tracked();
-    let normed = BeforeNorm { raw: Arc::new(raw), dims, sums, tracked };
+    let (mut raw, known) = x.result(conv.shape.batch * conv.shape.out_len());
+    let (images, weight) = (conv.x.images(), conv.weight.floats());
+    let sums =
+        kernels::conv_forward_summed(&conv.shape, x.lanes(), known, images, weight, &mut raw);
+    let (raw, tracked) = (Arc::new(raw), conv.weight.tracked());
+    x.leave(&raw, None);
+    let normed = BeforeNorm { raw, dims, sums, tracked };
     normed.then(x, norm, finish, move |backward, sink| {
         conv.backward(Images::Gradient(backward), sink);
     })
@@ -186,15 +186,15 @@ impl BeforeNorm {
             || weight.tracked()
             || bias.tracked()
             || finished.as_ref().is_some_and(|finished| finished.residual.is_some());
-        let y = x.then(data, dims, depends, move |mut dy, sink| {
+        let y = x.then(data, dims, depends, move |dy, sink| {
             if let Some(finished) = &finished {
-                dy = finished.unactivated(dy);
+                finished.unactivate(dy, sink);
             }
-            let gradient = stats.backward(lanes, &raw, &dy, slope);
+            let gradient = stats.backward(lanes, &raw, dy, slope);
             sink.add_param(&weight, |to| to.copy_from_slice(&gradient.weight));
             sink.add_param(&bias, |to| to.copy_from_slice(&gradient.bias));
             let (stats, gradient) = (&stats, &gradient);
-            hand_on(Backward { lanes, stats, gradient, x: &raw, dy: &dy, slope }, sink);
+            hand_on(Backward { lanes, stats, gradient, x: &raw, dy, slope }, sink);
             if let Some(finished) = &finished {
                 finished.pass_on(dy, sink);
             }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use candle::{Result, bail};
 
+use super::backward::Sink;
 use super::buffer::Buffer;
-use super::traced::{Data, Sink, Traced};
+use super::traced::{Data, Traced};
 use crate::kernels::{self, leaky_relu_backward};
 use crate::layers::Finish;
 
@@ -20,17 +21,17 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// The gradient before the activation.
-    pub(super) fn unactivated(&self, mut dy: Buffer) -> Buffer {
+    /// Makes `dy` the gradient before the activation.
+    pub(super) fn unactivate(&self, dy: &mut Buffer, sink: &Sink) {
         if let (Some(slope), Some(y)) = (self.slope, &self.y) {
-            leaky_relu_backward(self.lanes, slope, y, &mut dy);
+            let own = sink.own(dy.len());
+            leaky_relu_backward(self.lanes, slope, y, &mut dy[..own]);
         }
-        dy
     }
 
     /// Hands the gradient on to the residual.
-    pub(super) fn pass_on(&self, dy: Buffer, sink: &mut Sink) {
-        sink.add(self.residual, dy);
+    pub(super) fn pass_on(&self, dy: &mut Buffer, sink: &mut Sink) {
+        sink.pass_on(self.residual, dy);
     }
 }
 
@@ -54,7 +55,7 @@ impl Traced {
     /// A layer with a finish: `backward` gets the gradient before the activation.
     pub(super) fn finished(
         &self,
-        y: Buffer,
+        y: impl Into<Arc<Buffer>>,
         dims: Vec<usize>,
         tracked: bool,
         finish: &Finish<'_, Self>,
@@ -62,12 +63,12 @@ impl Traced {
     ) -> Self {
         let residual = finish.residual.and_then(Self::node);
         let slope = finish.slope.map(|slope| slope as f32);
-        let (y, lanes) = (Arc::new(y), self.lanes());
+        let (y, lanes) = (y.into(), self.lanes());
         let kept = slope.map(|_| y.clone());
         let finished = Finished { lanes, slope, y: kept, residual };
         self.then(Data::Stored(y), dims, tracked || residual.is_some(), move |dy, sink| {
-            let dy = finished.unactivated(dy);
-            backward(&dy, sink);
+            finished.unactivate(dy, sink);
+            backward(dy, sink);
             finished.pass_on(dy, sink);
         })
     }

@@ -26,7 +26,7 @@ impl Traced {
         forward(self.floats(), &mut y);
         let from = self.node();
         self.then(y, dims, false, move |dy, sink| {
-            sink.add_to(from, dy.len(), |dx| back(&dy, dx));
+            sink.add_to(from, dy.len(), |dx| back(&dy[..dx.len()], dx));
         })
     }
 }
@@ -82,30 +82,29 @@ impl Layers for Traced {
         let weight = self.param(weight)?;
         let bias = bias.map(|bias| self.param(bias)).transpose()?;
         let (x, lanes) = (self.stored(), self.lanes());
-        let mut y = Buffer::stale(rows * outputs);
+        let (mut y, known) = self.result(rows * outputs);
         let b = bias.as_ref().map(Param::floats);
-        kernels::linear_forward(
-            rows,
-            inputs,
-            outputs,
-            &x,
-            weight.floats(),
-            b,
-            rows / lanes,
-            &mut y,
-        );
+        // Values that are known come first, and tangents have no bias.
+        let (done, biased) = (known * rows / lanes, if known == 0 { rows / lanes } else { 0 });
+        let (x_left, y_left) = (&x[done * inputs..], &mut y[done * outputs..]);
+        let (left, w) = (rows - done, weight.floats());
+        kernels::linear_forward(left, inputs, outputs, x_left, w, b, biased, y_left);
+        let y = Arc::new(y);
+        self.leave(&y, None);
         let from = self.node();
         let tracked = weight.tracked() || bias.as_ref().is_some_and(Param::tracked);
-        Ok(self.then(y, vec![rows, outputs], tracked, move |dy, sink| {
+        Ok(self.then(Data::Stored(y), vec![rows, outputs], tracked, move |dy, sink| {
             sink.add_param(&weight, |dw| {
-                kernels::linear_weight_grad(rows, inputs, outputs, &x, &dy, dw);
+                kernels::linear_weight_grad(rows, inputs, outputs, &x, dy, dw);
             });
             if let Some(bias) = &bias {
                 let values = &dy[..dy.len() / lanes];
                 sink.add_param(bias, |db| kernels::bias_grad(outputs, values, db));
             }
             sink.add_to(from, x.len(), |dx| {
-                kernels::linear_input_grad(rows, inputs, outputs, &dy, weight.floats(), dx);
+                let rows = dx.len() / inputs;
+                let dy = &dy[..rows * outputs];
+                kernels::linear_input_grad(rows, inputs, outputs, dy, weight.floats(), dx);
             });
         }))
     }
@@ -121,7 +120,7 @@ impl Layers for Traced {
         let from = self.node();
         Ok(self.then(y, self.dims().to_vec(), false, move |dy, sink| {
             sink.add_to(from, dy.len(), |dx| {
-                kernels::channel_affine(&dy, scale.floats(), None, dx);
+                kernels::channel_affine(&dy[..dx.len()], scale.floats(), None, dx);
             });
         }))
     }
@@ -132,9 +131,10 @@ impl Layers for Traced {
         kernels::leaky_relu(lanes, slope, &mut y);
         let (y, from) = (Arc::new(y), self.node());
         let signs = y.clone();
-        Ok(self.then(Data::Stored(y), self.dims().to_vec(), false, move |mut dy, sink| {
-            leaky_relu_backward(lanes, slope, &signs, &mut dy);
-            sink.add(from, dy);
+        Ok(self.then(Data::Stored(y), self.dims().to_vec(), false, move |dy, sink| {
+            let own = sink.own(dy.len());
+            leaky_relu_backward(lanes, slope, &signs, &mut dy[..own]);
+            sink.pass_on(from, dy);
         }))
     }
 
@@ -151,7 +151,9 @@ impl Layers for Traced {
         let (from, len) = (self.node(), self.floats().len());
         Ok(self.then(y, dims, false, move |dy, sink| {
             sink.add_to(from, len, |dx| {
-                kernels::max_pool2_backward(values, h, w, ch, lanes, &dy, &argmax, dx);
+                let lanes = lanes * dx.len() / len;
+                let dy = &dy[..lanes * argmax.len()];
+                kernels::max_pool2_backward(values, h, w, ch, lanes, dy, &argmax, dx);
             });
         }))
     }
@@ -165,7 +167,7 @@ impl Layers for Traced {
         let finish = Finish { residual: Some(other), slope: None };
         let from = self.node();
         Ok(self.finished(y, self.dims().to_vec(), false, &finish, move |dy, sink| {
-            sink.add_to(from, dy.len(), |dx| dx.copy_from_slice(dy));
+            sink.add_to(from, dy.len(), |dx| dx.copy_from_slice(&dy[..dx.len()]));
         }))
     }
 
@@ -196,7 +198,9 @@ impl Layers for Traced {
         kernels::mean_positions(positions, ch, self.floats(), &mut y);
         let (from, len) = (self.node(), self.floats().len());
         Ok(self.then(y, vec![rows, ch], false, move |dy, sink| {
-            sink.add_to(from, len, |dx| kernels::spread_positions(positions, ch, &dy, dx));
+            sink.add_to(from, len, |dx| {
+                kernels::spread_positions(positions, ch, &dy[..dx.len() / positions], dx);
+            });
         }))
     }
 }

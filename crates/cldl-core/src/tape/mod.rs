@@ -7,20 +7,24 @@
 //! a token. candle's ops have three arguments at most: behind the token each parameter has a door, an op
 //! without numbers through which its gradient leaves.
 
+mod backward;
 mod buffer;
 mod conv_norm;
 mod conv_pool;
 mod finish;
 mod layers;
+mod rehearsal;
 mod traced;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
+use self::backward::{Gradients, Tape};
 use self::buffer::Buffer;
+use self::rehearsal::Part;
+pub use self::rehearsal::{Rehearsal, rehearse};
 pub(crate) use self::traced::Traced;
-use self::traced::{Gradients, Tape};
 
 /// `layers` of `x`, with two `lanes` a batch of dual numbers. Only for tensors that
 /// [`takes_kernels`](crate::ops::path::takes_kernels).
@@ -30,7 +34,8 @@ pub(crate) fn stretch(
     layers: impl FnOnce(&Traced) -> Result<Traced>,
 ) -> Result<Tensor> {
     let input = with_floats(x, Buffer::copy_of)?;
-    let traced = Traced::input(input, x.dims(), lanes, x.track_op());
+    let part = Part::of_next(lanes, x.dims());
+    let traced = Traced::input(input, x.dims(), lanes, x.track_op(), part);
     let output = layers(&traced)?;
     let (floats, dims) = (output.floats().to_vec(), output.dims().to_vec());
     let Some((tape, params)) = output.into_tape() else {
@@ -90,7 +95,7 @@ impl Stretch {
     /// The gradient of the input `x`, if that takes one; those of the parameters wait at their doors.
     fn backward(&self, x: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let Gradients { input, params } =
-            self.tape.backward(with_floats(gradient, Buffer::copy_of)?);
+            with_floats(gradient, |gradient| self.tape.backward(gradient))?;
         *locked(&self.gradients) = params.into_iter().map(Some).collect();
         input.map(|input| Tensor::from_slice(&input, x.shape(), x.device())).transpose()
     }

@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use candle::{Result, Tensor};
 
+use super::backward::{Node, Sink, Tape};
 use super::buffer::Buffer;
-use super::with_floats;
-use crate::kernels::{Finish, Images, NormStats, Normed, add_assign};
+use super::rehearsal::Part;
+use super::{locked, with_floats};
+use crate::kernels::{Finish, Images, NormStats, Normed};
 
 /// A value inside a stretch of layers: numbers, or dual numbers stacked as in [`crate::Dual`].
 #[derive(Clone)]
@@ -78,34 +80,12 @@ impl From<Buffer> for Data {
 }
 
 /// A tape that is being written.
-#[derive(Default)]
 struct Recording {
-    nodes: Vec<Option<Backward>>,
+    nodes: Vec<Node>,
     params: Vec<Tensor>,
-}
-
-/// Takes the gradient of a layer's result and hands out those of its arguments.
-type Backward = Box<dyn Fn(Buffer, &mut Sink) + Send + Sync>;
-
-/// What the backward pass needs.
-pub(super) struct Tape {
-    nodes: Vec<Option<Backward>>,
-    /// How many parameters take gradients.
-    params: usize,
-}
-
-/// Gradients of a stretch.
-pub(super) struct Gradients {
-    /// Of its input, if that takes one.
-    pub(super) input: Option<Buffer>,
-    /// Of each of its parameters.
-    pub(super) params: Vec<Vec<f32>>,
-}
-
-/// Gradients on their way back.
-pub(super) struct Sink {
-    nodes: Vec<Option<Buffer>>,
-    params: Vec<Vec<f32>>,
+    /// How many layers there were, those that take no gradient too; the input is number 0.
+    layers: usize,
+    part: Part,
 }
 
 /// A parameter as a layer sees it.
@@ -117,8 +97,15 @@ pub(super) struct Param {
 }
 
 impl Traced {
-    pub(super) fn input(data: Buffer, dims: &[usize], lanes: usize, tracked: bool) -> Self {
-        let recording = Recording { nodes: vec![None], params: Vec::new() };
+    pub(super) fn input(
+        data: Buffer,
+        dims: &[usize],
+        lanes: usize,
+        tracked: bool,
+        part: Part,
+    ) -> Self {
+        let recording =
+            Recording { nodes: vec![Node::input()], params: Vec::new(), layers: 0, part };
         Self {
             data: data.into(),
             dims: dims.to_vec(),
@@ -176,13 +163,16 @@ impl Traced {
         data: impl Into<Data>,
         dims: Vec<usize>,
         depends: bool,
-        backward: impl Fn(Buffer, &mut Sink) + Send + Sync + 'static,
+        backward: impl Fn(&mut Buffer, &mut Sink) + Send + Sync + 'static,
     ) -> Self {
+        let mut recording = self.recording.borrow_mut();
+        recording.layers += 1;
+        let layer = recording.layers;
         let node = (self.node.is_some() || depends).then(|| {
-            let nodes = &mut self.recording.borrow_mut().nodes;
-            nodes.push(Some(Box::new(backward)));
-            nodes.len() - 1
+            recording.nodes.push(Node::of_layer(layer, backward));
+            recording.nodes.len() - 1
         });
+        drop(recording);
         let (lanes, recording) = (self.lanes, self.recording.clone());
         Self { data: data.into(), dims, lanes, node, recording }
     }
@@ -190,10 +180,43 @@ impl Traced {
     /// The tape up to this value, and the parameters that take gradients; nothing if none does.
     pub(super) fn into_tape(self) -> Option<(Tape, Vec<Tensor>)> {
         let node = self.node?;
-        let mut recording = self.recording.take();
-        recording.nodes.truncate(node + 1);
-        let tape = Tape { nodes: recording.nodes, params: recording.params.len() };
-        Some((tape, recording.params))
+        let mut recording = self.recording.borrow_mut();
+        let mut nodes = std::mem::take(&mut recording.nodes);
+        nodes.truncate(node + 1);
+        let params = std::mem::take(&mut recording.params);
+        let part = std::mem::replace(&mut recording.part, Part::Alone);
+        Some((Tape::new(nodes, params.len(), part), params))
+    }
+
+    /// Memory for `len` numbers of the next layer's result, and how many of its lanes they hold already:
+    /// a pass that follows a look finds the values there.
+    pub(super) fn result(&self, len: usize) -> (Buffer, usize) {
+        let recording = &mut *self.recording.borrow_mut();
+        match &mut recording.part {
+            Part::Alone => (Buffer::stale(len), 0),
+            Part::Look(_) => (Buffer::first_half(len), 0),
+            Part::Follow(memory) => match memory.result(recording.layers + 1, len / 2) {
+                Some(values) => (values.doubled(), 1),
+                None => (Buffer::stale(len), 0),
+            },
+        }
+    }
+
+    /// What lay beside the values of [`Self::result`].
+    pub(super) fn beside_result(&self, len: usize) -> Option<Buffer> {
+        let recording = &mut *self.recording.borrow_mut();
+        match &mut recording.part {
+            Part::Follow(memory) => memory.beside(recording.layers + 1, len),
+            _ => None,
+        }
+    }
+
+    /// Gives a [`Self::result`] away to the pass that follows, if one does, and what belongs to it.
+    pub(super) fn leave(&self, result: &Arc<Buffer>, beside: Option<&Arc<Buffer>>) {
+        let recording = self.recording.borrow();
+        if let Part::Look(memory) = &recording.part {
+            locked(memory).leave(recording.layers + 1, result, beside);
+        }
     }
 }
 
@@ -205,78 +228,8 @@ impl Param {
     pub(super) fn tracked(&self) -> bool {
         self.number.is_some()
     }
-}
 
-impl Tape {
-    /// The gradients, for the `gradient` of the last value.
-    pub(super) fn backward(&self, gradient: Buffer) -> Gradients {
-        let params = vec![Vec::new(); self.params];
-        let mut sink = Sink { nodes: self.nodes.iter().map(|_| None).collect(), params };
-        if let Some(last) = sink.nodes.last_mut() {
-            *last = Some(gradient);
-        }
-        for (node, backward) in self.nodes.iter().enumerate().rev() {
-            if let Some(backward) = backward
-                && let Some(gradient) = sink.nodes[node].take()
-            {
-                backward(gradient, &mut sink);
-            }
-        }
-        let input = sink.nodes.first_mut().and_then(Option::take);
-        Gradients { input, params: sink.params }
-    }
-}
-
-impl Sink {
-    /// Adds to the gradient of a value, if it takes one.
-    pub(super) fn add(&mut self, node: Option<usize>, gradient: Buffer) {
-        let Some(node) = node else { return };
-        match &mut self.nodes[node] {
-            Some(sum) => add_assign(sum, &gradient),
-            empty => *empty = Some(gradient),
-        }
-    }
-
-    /// Adds to the gradient of a value of `len` numbers what `write` writes, if it takes one.
-    pub(super) fn add_to(
-        &mut self,
-        node: Option<usize>,
-        len: usize,
-        write: impl FnOnce(&mut [f32]),
-    ) {
-        if node.is_some() {
-            let mut gradient = Buffer::stale(len);
-            write(&mut gradient);
-            self.add(node, gradient);
-        }
-    }
-
-    /// The gradient of a value of `len` numbers if it takes one, to be written, or to be added to if
-    /// that is said; [`Self::close`] takes it back.
-    pub(super) fn open(&mut self, node: Option<usize>, len: usize) -> Option<(Buffer, bool)> {
-        match self.nodes[node?].take() {
-            Some(sum) => Some((sum, true)),
-            None => Some((Buffer::stale(len), false)),
-        }
-    }
-
-    /// Takes back what [`Self::open`] lent.
-    pub(super) fn close(&mut self, node: Option<usize>, gradient: Buffer) {
-        if let Some(node) = node {
-            self.nodes[node] = Some(gradient);
-        }
-    }
-
-    /// Adds to the gradient of a parameter what `write` writes, if it takes one.
-    pub(super) fn add_param(&mut self, param: &Param, write: impl FnOnce(&mut [f32])) {
-        let Some(number) = param.number else { return };
-        let mut gradient = vec![0.0; param.data.len()];
-        write(&mut gradient);
-        let sum = &mut self.params[number];
-        if sum.is_empty() {
-            *sum = gradient;
-        } else {
-            add_assign(sum, &gradient);
-        }
+    pub(super) fn number(&self) -> Option<usize> {
+        self.number
     }
 }

@@ -2,10 +2,10 @@
 //! in soft labels and in input gradients (Eqs. 11 and 12).
 
 use candle::{Result, Tensor};
-use cldl_core::{Dual, Value};
+use cldl_core::Value;
 use cldl_losses::{
-    CosineFloor, gradient_alignment, gradient_alignment_official, label_diversity,
-    label_diversity_official, member_kl, member_kl_official, one_hot, simulated_label_distribution,
+    CosineFloor, GradientProducts, label_diversity, label_diversity_official, member_kl,
+    member_kl_official, one_hot, simulated_label_distribution,
 };
 use cldl_models::{Ensemble, Lcm, Member, Mode};
 
@@ -78,18 +78,20 @@ impl Cldl {
             let loss = self.member_loss(&ensemble.members[i], x, context, Mode::Probe)?;
             self.variant.reduce(&loss.kl)
         };
-        let phi = |gradients: &[Tensor]| {
+        let phi = |products: &GradientProducts| {
             let alignment = match self.variant {
-                Variant::Paper => gradient_alignment(gradients, CosineFloor::EachNorm),
-                Variant::Official => gradient_alignment_official(gradients),
+                Variant::Paper => products.alignment(CosineFloor::EachNorm),
+                Variant::Official => products.alignment_official(),
             };
             Ok(vec![Part { name: "gd", weight: self.beta, value: alignment?.mean_all()? }])
         };
-        let directions = directions(ensemble.members.len(), images, probe, phi)?;
+        let mut directions = directions(ensemble.members.len(), images, probe, phi)?;
 
         let (mut kls, mut lcvs, mut tangents) = (Vec::new(), Vec::new(), Vec::new());
-        for (member, x) in ensemble.members.iter().zip(&directions.images) {
-            let loss: MemberLoss<Dual> = self.member_loss(member, x, context, Mode::Train)?;
+        let of_members = std::mem::take(&mut directions.of_members);
+        for (member, direction) in ensemble.members.iter().zip(of_members) {
+            let loss =
+                direction.pass(|images| self.member_loss(member, images, context, Mode::Train))?;
             kls.push(loss.kl.primal()?.mean_all()?);
             tangents.push(self.variant.reduce(&loss.kl.tangent()?)?);
             lcvs.push(loss.lcv.primal()?);

@@ -1,7 +1,7 @@
 //! GAL (Kariyappa and Qureshi 2019): members' input gradients pushed apart.
 
 use candle::Result;
-use cldl_losses::{CosineFloor, gradient_coherence, one_hot};
+use cldl_losses::{CosineFloor, one_hot};
 use cldl_models::Ensemble;
 
 use super::second_order::{Part, cross_entropies};
@@ -25,8 +25,8 @@ impl Objective for Gal {
             Variant::Official => (CosineFloor::Product, GUARD),
         };
         let losses =
-            cross_entropies(&ensemble.members, step.images, &one_hot, self.variant, |gradients| {
-                let coherence = gradient_coherence(gradients, floor, guard)?.mean_all()?;
+            cross_entropies(&ensemble.members, step.images, &one_hot, self.variant, |products| {
+                let coherence = products.coherence(floor, guard)?.mean_all()?;
                 Ok(vec![Part { name: "coherence", weight: self.alpha, value: coherence }])
             })?;
         losses.averaged()

@@ -2,8 +2,8 @@
 
 use candle::{Result, Tensor, Var};
 use cldl_attacks::{Linf, Start};
-use cldl_core::{Dual, input_gradient};
-use cldl_losses::{CosineFloor, gradient_alignment, one_hot, smoothness};
+use cldl_core::{Dual, input_gradient, rehearse};
+use cldl_losses::{CosineFloor, GradientProducts, one_hot};
 use cldl_models::{Ensemble, Member, Mode};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ impl Objective for Trs {
         };
         let share = if self.inner.is_some() { 0.5 } else { 1.0 };
         let mut terms = cross_entropies(members, step.images, &one_hot, self.variant, |g| {
-            let cos = gradient_alignment(g, floor)?.mean_all()?;
+            let cos = g.alignment(floor)?.mean_all()?;
             Ok(vec![Part { name: "cos", weight: self.alpha, value: cos }, self.smooth(g, share)?])
         })?;
         if let Some(inner) = &self.inner {
@@ -68,10 +68,8 @@ impl Objective for Trs {
 
 impl Trs {
     /// The smoothness term, of which `share` counts.
-    fn smooth(&self, gradients: &[Tensor], share: f64) -> Result<Part> {
-        let each =
-            gradients.iter().map(|g| smoothness(g)?.mean_all()).collect::<Result<Vec<_>>>()?;
-        let value = Tensor::stack(&each, 0)?.mean_all()?;
+    fn smooth(&self, products: &GradientProducts, share: f64) -> Result<Part> {
+        let value = products.mean_smoothness()?.mean_all()?;
         Ok(Part { name: "smooth", weight: self.beta * share, value })
     }
 }
@@ -81,32 +79,67 @@ impl InnerMaximization {
         self.eps_first + (self.eps_last - self.eps_first) * step.progress()
     }
 
-    /// Climbs `Σᵢ ‖gᵢ‖²` within the ball. Its gradient is `2 Σᵢ Hᵢgᵢ`, and Hᵢgᵢ is the gradient of the
-    /// tangent of ℓᵢ along gᵢ.
+    /// Climbs `Σᵢ ‖gᵢ‖²` within the ball.
     fn steepest(&self, members: &[Member], step: &Step<'_>, one_hot: &Tensor) -> Result<Tensor> {
         let eps = self.eps(step);
         let climb = Linf { step_size: eps / 3.0, ..Linf::pgd(eps, self.steps) };
         let start = step.noise("trs start")?;
         climb.ascend(step.images, Start::Noise(&start), |point| {
-            let mut slopes = Vec::with_capacity(members.len());
-            for member in members {
-                let loss = member_cross_entropy(member, point.as_tensor(), one_hot, Mode::Probe)?;
-                let gradient = input_gradient(&loss.sum_all()?, point)?;
-                let x = Var::from_tensor(&point.as_detached_tensor())?;
-                let dual = Dual::new(&x, &gradient)?;
-                let loss = member_cross_entropy(member, &dual, one_hot, Mode::Probe)?;
-                slopes.push(input_gradient(&loss.tangent()?.sum_all()?, &x)?);
-            }
-            Tensor::stack(&slopes, 0)?.sum(0)
+            let slopes = members.iter().map(|member| slope(member, point, one_hot));
+            Tensor::stack(&slopes.collect::<Result<Vec<_>>>()?, 0)?.sum(0)
         })
     }
 }
 
+/// H g, half of the gradient of ‖g‖²: that of the tangent of the member's loss along g, held constant.
+fn slope(member: &Member, point: &Var, one_hot: &Tensor) -> Result<Tensor> {
+    let loss = |x: &Tensor| member_cross_entropy(member, x, one_hot, Mode::Probe)?.sum_all();
+    let (gradient, rehearsal) = rehearse(|| input_gradient(&loss(point)?, point))?;
+    let x = Var::from_tensor(&point.as_detached_tensor())?;
+    let dual = Dual::new(&x, &gradient)?;
+    let loss = rehearsal.perform(|| member_cross_entropy(member, &dual, one_hot, Mode::Probe))?;
+    input_gradient(&loss.tangent()?.sum_all()?, &x)
+}
+
 #[cfg(test)]
 mod tests {
-    use candle::{Device, Tensor};
+    use candle::{Device, Tensor, Var};
+    use cldl_core::{Params, with_candle_ops};
+    use cldl_losses::one_hot;
+    use cldl_models::{Arch, Ensemble, EnsembleConfig};
 
-    use super::{InnerMaximization, Step};
+    use super::{InnerMaximization, Step, slope};
+
+    #[test]
+    fn the_slope_is_that_of_candles_ops() {
+        let device = Device::Cpu;
+        for arch in [Arch::LeNet5, Arch::ResNet20] {
+            let shape = [&[4], &arch.image_shape()[..]].concat();
+            let config = EnsembleConfig {
+                arch,
+                members: 1,
+                n_classes: 10,
+                leaky_slope: 0.0,
+                mean: vec![0.5; shape[1]],
+                std: vec![0.3; shape[1]],
+                lcm: false,
+            };
+            let ensemble = Ensemble::new(config, &mut Params::fresh(5, &device), &device).unwrap();
+            let pixels = (0..shape.iter().product()).map(|i| (i * 37 % 101) as f32 / 101.0);
+            let images = Tensor::from_vec(pixels.collect(), shape, &device).unwrap();
+            let images = Var::from_tensor(&images).unwrap();
+            let labels = Tensor::new(&[3u32, 1, 4, 1], &device).unwrap();
+            let one_hot = one_hot(&labels, 10, images.dtype()).unwrap();
+            let slope = || {
+                let slope = slope(&ensemble.members[0], &images, &one_hot).unwrap();
+                slope.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+            };
+            let (ours, candle) = (slope(), with_candle_ops(slope));
+            let size = candle.iter().fold(0.0f32, |size, number| size.max(number.abs()));
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-3 * size;
+            assert!(0.0 < size && ours.iter().zip(&candle).all(close), "{arch}");
+        }
+    }
 
     #[test]
     fn the_radius_grows_linearly_over_the_epochs() {

@@ -33,7 +33,7 @@ pub struct WeightGrad<'a> {
 pub struct InputGrad<'a> {
     /// `[O, C, K, K]`.
     pub weight: &'a [f32],
-    /// `[B, H, W, C]`.
+    /// `[B, H, W, C]`, or fewer images: the first ones alone are wanted then.
     pub dx: &'a mut [f32],
     /// Whether the gradient is added to what `dx` holds, or written over it.
     pub add: bool,
@@ -46,7 +46,11 @@ pub struct InputGrad<'a> {
 /// If the length of a slice contradicts the shape.
 #[instrument(level = "trace", skip_all, fields(
     %shape,
-    macs = shape.macs() * (usize::from(of_weight.is_some()) + usize::from(of_input.is_some()))
+    macs = of_weight.as_ref().map_or(0, |_| shape.macs())
+        + of_input.as_ref().map_or(0, |of| shape.macs_of(of.dx.len() / shape.in_len())),
+    moved = dy.moved()
+        + of_weight.as_ref().map_or(0, |of| of.x.moved() + of.dw.len())
+        + of_input.as_ref().map_or(0, |of| of.weight.len() + (1 + usize::from(of.add)) * of.dx.len()),
 ))]
 pub fn conv_backward(
     shape: &ConvShape,
@@ -59,7 +63,8 @@ pub fn conv_backward(
         assert!(x.len() == shape.batch * shape.in_len() && dw.len() == shape.weight_len());
     }
     if let Some(InputGrad { weight, dx, .. }) = &of_input {
-        assert!(dx.len() == shape.batch * shape.in_len() && weight.len() == shape.weight_len());
+        assert!(dx.len() <= shape.batch * shape.in_len() && weight.len() == shape.weight_len());
+        assert!(dx.len().is_multiple_of(shape.in_len()));
     }
     arch().dispatch(Backward { shape, dy, of_weight, of_input });
 }
@@ -111,14 +116,15 @@ impl WithSimd for Backward<'_> {
             }
             sum
         };
-        let starts = (0..shape.batch).into_par_iter().step_by(chunk);
-        let partials: Vec<Vec<f32>> = match dx {
-            Some(dx) => {
-                let chunks = dx.par_chunks_mut(chunk * shape.in_len());
-                starts.zip(chunks).map(|(first, dx)| work((first, Some(dx)))).collect()
-            }
-            None => starts.map(|first| work((first, None))).collect(),
+        let mut chunks: Vec<Option<&mut [f32]>> = match dx {
+            Some(dx) => dx.chunks_mut(chunk * shape.in_len()).map(Some).collect(),
+            None => Vec::new(),
         };
+        if weights.is_some() {
+            chunks.resize_with(shape.batch.div_ceil(chunk), || None);
+        }
+        let starts = (0..chunks.len()).map(|k| k * chunk).collect::<Vec<_>>();
+        let partials: Vec<Vec<f32>> = starts.into_par_iter().zip(chunks).map(work).collect();
         if let Some((gradients, _, dw)) = weights {
             gradients.finish(&partials, dw);
         }

@@ -22,7 +22,9 @@ use tracing::instrument;
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all, fields(%shape, macs = shape.macs()))]
+#[instrument(level = "trace", skip_all, fields(
+    %shape, macs = shape.macs(), moved = x.moved() + weight.len() + y.len()
+))]
 pub fn conv_forward(
     shape: &ConvShape,
     x: Images<'_>,
@@ -33,7 +35,8 @@ pub fn conv_forward(
     y: &mut [f32],
 ) {
     assert!(finish.residual.is_none_or(|residual| residual.len() == y.len()));
-    let forward = Forward { shape, lanes: 1, x, weight, bias, biased, finish, y, after: NoSums };
+    let forward =
+        Forward { shape, lanes: 1, known: 0, x, weight, bias, biased, finish, y, after: NoSums };
     arch().dispatch(forward);
 }
 
@@ -42,25 +45,34 @@ pub fn conv_forward(
 ///
 /// # Shapes
 /// - as in [`conv_forward`]; with two `lanes` the second half of the images are tangents
+/// - `y`: of the first `known` lanes it holds the results already
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all, fields(%shape, macs = shape.macs()))]
+#[instrument(level = "trace", skip_all, fields(
+    %shape,
+    macs = shape.macs_of(shape.batch - known * shape.batch / lanes),
+    moved = x.moved() + weight.len() + y.len(),
+))]
 pub fn conv_forward_summed(
     shape: &ConvShape,
     lanes: usize,
+    known: usize,
     x: Images<'_>,
     weight: &[f32],
     y: &mut [f32],
 ) -> NormSums {
     let (bias, finish) = (None, Finish::default());
-    let forward = Forward { shape, lanes, x, weight, bias, biased: 0, finish, y, after: Sums };
+    let forward =
+        Forward { shape, lanes, known, x, weight, bias, biased: 0, finish, y, after: Sums };
     norm_sums_of(shape.out_ch, &arch().dispatch(forward))
 }
 
 struct Forward<'a, A> {
     shape: &'a ConvShape,
     lanes: usize,
+    /// Lanes whose outputs are there.
+    known: usize,
     x: Images<'a>,
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
@@ -102,12 +114,12 @@ impl<A: After> WithSimd for Forward<'_, A> {
     type Output = Vec<A::Output>;
 
     fn with_simd<S: Simd>(self, simd: S) -> Vec<A::Output> {
-        let Self { shape, lanes, x, weight, bias, biased, finish, y, after } = self;
+        let Self { shape, lanes, known, x, weight, bias, biased, finish, y, after } = self;
         assert_eq!(y.len(), shape.batch * shape.out_len());
         let images = Outputs::new(shape, S::F32_LANES, x, weight, bias, biased);
         let examples = shape.batch / lanes;
         let compute = |(example, mut outputs): (usize, Vec<&mut [f32]>)| {
-            for (lane, y) in outputs.iter_mut().enumerate() {
+            for (lane, y) in outputs.iter_mut().enumerate().skip(known) {
                 images.image(simd, lane * examples + example, finish, y);
             }
             after.take(simd, shape.out_ch, &outputs)

@@ -75,7 +75,12 @@ impl ConvShape {
 
     /// Multiplications of one pass over the batch, those by padding zeros included.
     pub fn macs(&self) -> usize {
-        self.batch * self.out_h() * self.out_w() * self.weight_len()
+        self.macs_of(self.batch)
+    }
+
+    /// The same of so many images.
+    fn macs_of(&self, images: usize) -> usize {
+        images * self.out_h() * self.out_w() * self.weight_len()
     }
 
     /// Whether parts of the input lie between the windows: they are better not fetched.

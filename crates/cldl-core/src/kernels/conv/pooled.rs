@@ -20,16 +20,21 @@ use tracing::instrument;
 ///
 /// # Shapes
 /// - `x`: `[B, H, W, C]`; `weight`: `[O, C, K, K]`; `bias`: `[O]`
-/// - `y`: `[B, out_h/2, out_w/2, O]`, overwritten
-/// - `argmax`: `[B / lanes, out_h/2, out_w/2, O]`, overwritten: 0.0 to 3.0
+/// - `y`: `[B, out_h/2, out_w/2, O]`, overwritten but for the first `known` lanes, which it holds
+/// - `argmax`: `[B / lanes, out_h/2, out_w/2, O]`, 0.0 to 3.0: overwritten if no lane is known
 ///
 /// # Panics
 /// If the length of a slice contradicts the shape.
-#[instrument(level = "trace", skip_all, fields(%shape, macs = shape.macs()))]
+#[instrument(level = "trace", skip_all, fields(
+    %shape,
+    macs = shape.macs_of(shape.batch - known * shape.batch / lanes),
+    moved = x.moved() + weight.len() + y.len() + argmax.len(),
+))]
 #[expect(clippy::too_many_arguments, reason = "a plain function on slices")]
 pub fn conv_pool_forward(
     shape: &ConvShape,
     lanes: usize,
+    known: usize,
     x: Images<'_>,
     weight: &[f32],
     bias: Option<&[f32]>,
@@ -41,7 +46,7 @@ pub fn conv_pool_forward(
     assert_eq!(y.len(), shape.batch * grid.out_len());
     assert_eq!(argmax.len() * lanes, y.len());
     if !y.is_empty() {
-        arch().dispatch(Pooled { shape, grid, lanes, x, weight, bias, slope, y, argmax });
+        arch().dispatch(Pooled { shape, grid, lanes, known, x, weight, bias, slope, y, argmax });
     }
 }
 
@@ -56,6 +61,7 @@ struct Pooled<'a> {
     shape: &'a ConvShape,
     grid: Grid,
     lanes: usize,
+    known: usize,
     x: Images<'a>,
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
@@ -68,12 +74,12 @@ impl WithSimd for Pooled<'_> {
     type Output = ();
 
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, grid, lanes, x, weight, bias, slope, y, argmax } = self;
+        let Self { shape, grid, lanes, known, x, weight, bias, slope, y, argmax } = self;
         let examples = shape.batch / lanes;
         let images = Outputs::new(shape, S::F32_LANES, x, weight, bias, examples);
         let compute = |(example, (mut y, argmax)): (usize, (Vec<&mut [f32]>, &mut [f32]))| {
             with_scratch(shape.out_len(), |x| {
-                for (lane, y) in y.iter_mut().enumerate() {
+                for (lane, y) in y.iter_mut().enumerate().skip(known) {
                     images.image(simd, lane * examples + example, Finish::default(), x);
                     if lane == 0 {
                         simd.vectorize(Max { grid, x, y, argmax });
@@ -87,7 +93,9 @@ impl WithSimd for Pooled<'_> {
             for d in tangents {
                 simd.vectorize(Backward { slope, values, d });
             }
-            simd.vectorize(Forward { slope, values });
+            if known == 0 {
+                simd.vectorize(Forward { slope, values });
+            }
         };
         by_example(y, examples, grid.out_len())
             .into_par_iter()

@@ -26,7 +26,7 @@ const SLICE: usize = 4096;
 ///
 /// # Panics
 /// If `dy` is not whole rows.
-#[instrument(level = "trace", skip_all)]
+#[instrument(level = "trace", skip_all, fields(moved = dy.len()))]
 pub fn bias_grad(channels: usize, dy: &[f32], db: &mut [f32]) {
     assert_eq!(db.len(), channels);
     assert_eq!(dy.len() % channels, 0);
