@@ -201,19 +201,6 @@ const CASES: &[Case] = &[
         words: &["`gd` is NaN", "member 0's input gradients", "step 2", "its last checkpoint, in epoch 1, after step 1, is good"] },
 ];
 
-/// Twenty images of ten things in CIFAR-10's format.
-fn write_cifar(sandbox: &Sandbox) {
-    let folder = sandbox.path("data/things");
-    fs::create_dir_all(&folder).unwrap();
-    let images: Vec<u8> =
-        (0..20u8).flat_map(|i| [vec![i % 10], vec![9 * i; 3072]].concat()).collect();
-    fs::write(folder.join("data_batch_1.bin"), &images).unwrap();
-    fs::write(folder.join("test_batch.bin"), &images).unwrap();
-    let description = "format = \"cifar-binary\"\nclasses = [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]\n\
-        mean = [0.5, 0.5, 0.5]\nstd = [0.2, 0.2, 0.2]\ntrain = [\"data_batch_1.bin\"]\ntest = [\"test_batch.bin\"]\n";
-    fs::write(folder.join("dataset.toml"), description).unwrap();
-}
-
 #[test]
 fn one_clear_line_for_each() {
     let sandbox = Sandbox::new();
@@ -221,7 +208,7 @@ fn one_clear_line_for_each() {
     for name in ["options.toml", "request.json", "weights.pth", "unused"] {
         fs::write(sandbox.path(name), "").unwrap();
     }
-    write_cifar(&sandbox);
+    sandbox.write_things(20, 20);
     sandbox.succeeds("export run --out pub");
     sandbox.succeeds("eval whitebox run --attacks fgsm --eps 0.1 --examples 20 --store outcomes");
     let mut rows = Vec::new();

@@ -88,6 +88,24 @@ impl Sandbox {
         ran
     }
 
+    /// Images of ten things in CIFAR-10's format, each of one color of its own, as `data/things`.
+    pub(crate) fn write_things(&self, train: usize, test: usize) {
+        let folder = self.path("data/things");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, n) in [("data_batch_1.bin", train), ("test_batch.bin", test)] {
+            let record = |i: usize| [vec![(i % 10) as u8], vec![(9 * i) as u8; 3072]].concat();
+            std::fs::write(folder.join(name), (0..n).flat_map(record).collect::<Vec<u8>>())
+                .unwrap();
+        }
+        let classes: Vec<String> = (0..10).map(|class| format!("\"{class}\"")).collect();
+        let description = format!(
+            "format = \"cifar-binary\"\nclasses = [{}]\nmean = [0.5, 0.5, 0.5]\nstd = [0.2, 0.2, 0.2]\n\
+             train = [\"data_batch_1.bin\"]\ntest = [\"test_batch.bin\"]\n",
+            classes.join(", ")
+        );
+        std::fs::write(folder.join("dataset.toml"), description).unwrap();
+    }
+
     /// Ten classes of 28x28 images that a network can tell apart: a bright column in noise.
     pub(crate) fn write_data(&self) {
         let folder = self.path("data/digits");

@@ -1,10 +1,11 @@
-//! `cldl data fetch | verify | info`
+//! `cldl data fetch | unpack | verify | info`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use cldl_data::{
-    DatasetName, FetchOptions, Fetched, FileState, SplitInfo, fetch, fetch_dir, info, verify,
+    DatasetName, FetchOptions, Fetched, FileState, SplitInfo, fetch, fetch_dir, info, unpacked,
+    verify,
 };
 use comfy_table::{Table, presets};
 use serde_json::json;
@@ -15,6 +16,7 @@ use crate::progress;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Fetch(Fetch),
+    Unpack(Unpack),
     /// Check the datasets' files against the published checksums
     Verify(Which),
     /// Describe datasets: sizes, classes, mean and deviation of the pixels
@@ -44,6 +46,28 @@ pub(crate) struct Fetch {
 enum From {
     Mirrors,
     Hub,
+}
+
+/// Put an unpacked copy of a packed dataset into a folder, for commands to start sooner.
+///
+/// Says which folder below it to name by `--data-dir` or `CLDL_DATA_DIR`. What is there already is not made
+/// again; a dataset that is not packed is left where it is. `cargo xtask reproduce` does it on its own.
+#[derive(clap::Args)]
+pub(crate) struct Unpack {
+    /// `mnist`, `fashion-mnist` or `cifar-10`
+    #[arg(value_name = "DATASET")]
+    dataset: DatasetName,
+    /// Folder for copies
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Only the files that hold the first N training images, and the test images [default: all]
+    #[arg(long, value_name = "N")]
+    first: Option<usize>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataDir,
 }
 
 #[derive(clap::Args)]
@@ -90,6 +114,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::Fetch(args) => args.run(),
+            Self::Unpack(args) => args.run(),
             Self::Verify(which) => which.verify(),
             Self::Info(args) => args.run(),
         }
@@ -136,6 +161,18 @@ impl Fetch {
             return crate::hub::dataset::fetch(name, dir);
         }
         Ok(fetch(name, dir, options, show)?)
+    }
+}
+
+impl Unpack {
+    fn run(&self) -> Result<()> {
+        let first = self.first.unwrap_or(usize::MAX);
+        let folder = unpacked(self.dataset, first, &self.data.dirs(), &self.out)?;
+        let text = match &folder {
+            Some(folder) => format!("unpacked: --data-dir {}", folder.display()),
+            None => format!("`{}` is not packed", self.dataset),
+        };
+        common::print(self.json, &json!({ "data_dir": folder }), &text)
     }
 }
 

@@ -107,7 +107,7 @@ impl Args {
             return Err(Usage(message).into());
         }
         if self.dry_run {
-            return self.plan(&config, data, &run, state, &device);
+            return self.plan(&config, data, &run, state, &dirs, &device);
         }
         common::stop_on_interrupt()?;
         if let Some(origin) = loaded.as_ref().and_then(|loaded| loaded.origin.as_ref()) {
@@ -145,6 +145,7 @@ impl Args {
         data: Dataset,
         run: &Run,
         state: RunState,
+        dirs: &DataDirs,
         device: &Device,
     ) -> Result<()> {
         let total_steps = config.epochs * config.steps_per_epoch();
@@ -158,7 +159,9 @@ impl Args {
         if self.untimed {
             return common::print(self.json, &value, &format!("{steps} steps to go"));
         }
-        let cost = cldl_train::measure(config, data, device)?;
+        let mut observer = Bar::new(config, state);
+        observer.probe = probe(config, dirs, device)?;
+        let cost = cldl_train::measure(config, data, device, &mut observer)?;
         let seconds = steps as f64 * cost.step_seconds;
         value["step_seconds"] = cost.step_seconds.into();
         value["checkpoint_bytes"] = cost.checkpoint_bytes.into();

@@ -112,6 +112,11 @@ pub fn fetch_dir(data_dir: Option<&Path>) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("datasets"))
 }
 
+/// Whether a file, or the archive that holds it, has to be unpacked.
+pub(crate) fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "gz" || ending == "xz")
+}
+
 fn chosen(data_dir: Option<&Path>) -> Option<PathBuf> {
     data_dir.map(Path::to_path_buf)
 }

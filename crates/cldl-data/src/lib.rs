@@ -35,6 +35,7 @@ mod idx;
 mod manifest;
 mod source;
 mod unpack;
+mod unpacked;
 
 mod augment;
 mod batches;
@@ -60,4 +61,5 @@ pub use holdout::holdout_split;
 pub use info::{SplitInfo, info};
 pub use name::{DatasetName, Split};
 pub use spec::{CustomSpec, DatasetSpec};
+pub use unpacked::unpacked;
 pub use verify::{FileReport, FileState, verify};

@@ -33,17 +33,25 @@ impl Source {
     }
 }
 
+/// Where the content of `file` is: the file itself, plain or packed, or the archive that holds it.
+pub(crate) fn origin(name: DatasetName, file: &Content, dirs: &DataDirs) -> Option<PathBuf> {
+    dirs.find(name, &file.name).or_else(|| archive_in(name, dirs))
+}
+
+fn archive_in(name: DatasetName, dirs: &DataDirs) -> Option<PathBuf> {
+    let (archive, _) = archive_of(manifest(name))?;
+    dirs.find(name, &archive.name)
+}
+
 /// The `files` of a split, each with its content, in their order.
 pub(crate) fn read_files(
     name: DatasetName,
     files: &'static [Content],
     dirs: &DataDirs,
 ) -> Vec<(&'static Content, Result<Source, DataError>)> {
-    let manifest = manifest(name);
     let paths: Vec<_> = files.iter().map(|file| dirs.find(name, &file.name)).collect();
-    let archive = || archive_of(manifest).and_then(|(archive, _)| dirs.find(name, &archive.name));
     if paths.iter().any(Option::is_none)
-        && let Some(path) = archive()
+        && let Some(path) = archive_in(name, dirs)
     {
         return read_archive(name, &path, files);
     }

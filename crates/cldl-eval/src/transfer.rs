@@ -119,8 +119,8 @@ impl TransferMatrix {
     }
 }
 
-/// The first `n` examples of `test`'s evaluation split that every one of `members` gets right; fewer if
-/// there are not so many.
+/// The first `n` examples that every one of `members` gets right among the first `among` of `test`'s evaluation
+/// split; fewer if there are not so many.
 ///
 /// # Errors
 /// [`EvalError::Stopped`] if `observe` says so; if a model fails, or no example is right everywhere.
@@ -128,11 +128,12 @@ pub fn agreed_examples<'a>(
     test: &'a Dataset,
     members: &[Model<'_>],
     n: usize,
+    among: usize,
     device: &Device,
     observe: &mut Observe<'_>,
 ) -> Result<Examples<'a>, EvalError> {
     let whole = holdout_split(test.len()).1.len();
-    let candidates = Examples::evaluation(test, whole)?;
+    let candidates = Examples::evaluation(test, whole.min(among))?;
     let label = "which images all members get right".to_owned();
     let mut progress = Progress { done: 0, total: n as u64, label };
     let mut agreed = Vec::new();
@@ -239,9 +240,14 @@ mod tests {
         let nets = [Net::new(1), Net::new(2)];
         let members = nets.each_ref().map(|net| Model { name: "", digest: "", classifier: net });
         let go_on = &mut |_: &_| ControlFlow::Continue(());
-        let few = agreed_examples(&data, &members, 5, &Device::Cpu, go_on).unwrap();
-        let more = agreed_examples(&data, &members, 20, &Device::Cpu, go_on).unwrap();
+        let few = agreed_examples(&data, &members, 5, 10_000, &Device::Cpu, go_on).unwrap();
+        let more = agreed_examples(&data, &members, 20, 10_000, &Device::Cpu, go_on).unwrap();
         assert_eq!((few.len(), few.indices()), (5, &more.indices()[..5]));
+        let first = Examples::evaluation(&data, 40).unwrap();
+        let near = agreed_examples(&data, &members, 10_000, 40, &Device::Cpu, go_on).unwrap();
+        let taken: Vec<_> =
+            more.indices().iter().filter(|i| first.indices().contains(i)).copied().collect();
+        assert!(near.indices().starts_with(&taken) && near.len() <= 40);
         for net in &nets {
             let outcome = crate::clean_outcome(net, &more, &Device::Cpu, 7, go_on).unwrap();
             assert_eq!(outcome.count_right(), 20);

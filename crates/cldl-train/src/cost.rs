@@ -10,7 +10,7 @@ use cldl_core::{Classifier as _, input_gradient};
 use cldl_data::Dataset;
 
 use crate::fit::{epoch_batches, step_of};
-use crate::{Position, TrainConfig, TrainError, Trainer};
+use crate::{Observer, Position, TrainConfig, TrainError, Trainer};
 
 /// Measured costs.
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +29,20 @@ pub struct Cost {
 const TIMED: usize = 3;
 /// Seconds after which no further step is timed: a slow step needs neither a warm-up nor repetition.
 const PATIENCE: f64 = 3.0;
+/// So long it may always take, beyond it a twentieth of what the training will.
+const SOON: f64 = 1.0;
 
-/// Measures what `config` costs, on a fresh ensemble; the medians of a few steps.
+/// Measures what `config` costs, on a fresh ensemble: the medians of a few steps, and the memory that they and
+/// the look of `observer` after an epoch take.
 ///
 /// # Errors
-/// If a step fails.
-pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<Cost, TrainError> {
+/// If a step or the look fails.
+pub fn measure(
+    config: &TrainConfig,
+    data: Dataset,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Cost, TrainError> {
     let mut trainer = Trainer::new(config, None, device)?;
     let data = Arc::new(data.take(config.batch_size * (TIMED + 1)));
     let (mut training, mut attacking) = (Vec::new(), Vec::new());
@@ -49,10 +57,12 @@ pub fn measure(config: &TrainConfig, data: Dataset, device: &Device) -> Result<C
         let images = Var::from_tensor(&batch.images)?;
         input_gradient(&trainer.ensemble.logits(&images)?.sum_all()?, &images)?;
         attacking.push(start.elapsed().as_secs_f64() / batch.len() as f64);
-        if begin.elapsed().as_secs_f64() > PATIENCE {
+        let expected = median(&training) * (config.epochs * config.steps_per_epoch()) as f64;
+        if PATIENCE.min(SOON.max(expected / 20.0)) < begin.elapsed().as_secs_f64() {
             break;
         }
     }
+    observer.look(&trainer.ensemble)?;
     let values =
         |tensors: BTreeMap<String, Tensor>| tensors.values().map(Tensor::elem_count).sum::<usize>();
     let stored = values(trainer.ensemble.params.tensors()) + values(trainer.adam.moments()?);

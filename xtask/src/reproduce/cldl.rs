@@ -9,14 +9,24 @@ use std::process::{Command, Stdio};
 
 /// Folder of the per-example outcomes, under the root.
 pub(crate) const STORE: &str = "runs/outcomes";
+/// Folder of unpacked data, under the root.
+const DATA: &str = "runs/data";
 
 /// The binary, and the folder that it runs in (`runs/` and `results/` are made there).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cldl {
     pub(crate) program: PathBuf,
     pub(crate) root: PathBuf,
     /// Threads to compute with, if not as many as it likes.
     pub(crate) threads: Option<usize>,
+    /// Folder of unpacked data, which takes the place of wherever the data lies.
+    pub(crate) unpacked: Option<PathBuf>,
+}
+
+/// What `cldl data unpack --json` says.
+#[derive(Deserialize)]
+struct Unpacked {
+    data_dir: Option<PathBuf>,
 }
 
 /// What `cldl train --dry-run --json` says.
@@ -75,7 +85,26 @@ impl Cldl {
         ensure!(ended.status.success(), "`cldl` does not build; cargo says why above");
         let program = ended.stdout.lines().rev().find_map(executable);
         let program = program.context("cargo built no binary `cldl`")?;
-        Ok(Self { program, root: root.to_path_buf(), threads: None })
+        Ok(Self { program, root: root.to_path_buf(), threads: None, unpacked: None })
+    }
+
+    /// The same with data that is unpacked once, where each of its processes would do it: at first that takes
+    /// longer than a step of a training.
+    pub(crate) fn with_unpacked(
+        &self,
+        dataset: &str,
+        first: Option<usize>,
+        data: &[String],
+    ) -> Result<Self> {
+        let mut command = self.command("data", &[]);
+        command.args(["unpack", dataset, "--out", DATA, "--json"]).args(data);
+        if let Some(first) = first {
+            command.args(["--first", &first.to_string()]);
+        }
+        let ended = child::run(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        ensure!(ended.status.success(), "{}", error_line(&ended));
+        let Unpacked { data_dir } = parsed("data unpack", &ended.stdout)?;
+        Ok(Self { unpacked: data_dir, ..self.clone() })
     }
 
     /// Asks how far a training is; if `timed`, also what its steps take.
@@ -113,24 +142,28 @@ impl Cldl {
 
     /// Writes `report.html` and `pictures/` of the table in `folder`.
     pub(crate) fn report(&self, folder: &Path, examples: &str, data: &[String]) -> Result<()> {
-        let mut command = self.command("report", &[]);
+        let mut command = self.command("report", data);
         command.arg(folder).arg("--out").arg(folder.join("report.html"));
         command.arg("--pictures").arg(folder.join("pictures"));
-        command.args(["--examples", examples, "--store", STORE]).args(data).arg("--json");
+        command.args(["--examples", examples, "--store", STORE, "--json"]);
         let ended = child::run(command.stdout(Stdio::piped()))?;
         ensure!(ended.status.success(), "`cldl report` failed ({})", ended.status);
         Ok(())
     }
 
     fn table_command(&self, request: &Path, out: &Path, data: &[String]) -> Command {
-        let mut command = self.command("table", &[]);
-        command.arg(request).args(["--store", STORE, "--out"]).arg(out).args(data);
+        let mut command = self.command("table", data);
+        command.arg(request).args(["--store", STORE, "--out"]).arg(out);
         command
     }
 
     fn command(&self, name: &str, args: &[String]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg(name).args(args).current_dir(&self.root);
+        command.arg(name).current_dir(&self.root);
+        match &self.unpacked {
+            None => command.args(args),
+            Some(folder) => command.args(without_data_dir(args)).env("CLDL_DATA_DIR", folder),
+        };
         if let Some(threads) = self.threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }
@@ -143,6 +176,14 @@ impl Cldl {
             args.split_first().map_or(("", args), |(name, rest)| (name.as_str(), rest));
         self.command(name, rest)
     }
+}
+
+/// The arguments without `--data-dir` and its folder.
+fn without_data_dir(args: &[String]) -> Vec<&String> {
+    let is_flag = |place: usize| args.get(place).is_some_and(|arg| arg == "--data-dir");
+    let is_folder = |place: usize| place.checked_sub(1).is_some_and(is_flag);
+    let kept = (0..args.len()).filter(|&place| !is_flag(place) && !is_folder(place));
+    kept.map(|place| &args[place]).collect()
 }
 
 /// The JSON that `cldl what --json` printed.
@@ -171,7 +212,16 @@ fn executable(line: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::executable;
+    use super::{executable, without_data_dir};
+
+    #[test]
+    fn unpacked_data_takes_the_place_of_a_folder_that_was_named() {
+        let args = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let kept =
+            |text: &str| without_data_dir(&args(text)).into_iter().cloned().collect::<Vec<_>>();
+        assert_eq!(kept("--seed 1 --data-dir d --json"), args("--seed 1 --json"));
+        assert_eq!(kept("--seed 1"), args("--seed 1"));
+    }
 
     #[test]
     fn finds_the_binary_in_cargo_s_messages() {

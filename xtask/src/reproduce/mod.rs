@@ -117,7 +117,9 @@ pub(crate) fn binary(what: &What) -> Result<Cldl> {
     let unusable = || format!("can't use `{}` as the root", root.display());
     std::fs::create_dir_all(&root).with_context(unusable)?;
     Ok(match &what.cldl {
-        Some(program) => Cldl { program: std::path::absolute(program)?, root, threads: None },
+        Some(program) => {
+            Cldl { program: std::path::absolute(program)?, root, threads: None, unpacked: None }
+        }
         None => Cldl { root, ..Cldl::build(&workspace::root())? },
     })
 }
@@ -144,6 +146,13 @@ struct Launch<'a> {
 impl Launch<'_> {
     fn reproduce(&mut self, cldl: &Cldl, table: Experiment) -> Result<()> {
         let (common, settings, began) = (self.common, self.settings, Instant::now());
+        let here = self.args.launcher == Launcher::Local && !self.args.dry_run && !self.args.cancel;
+        let unpacked = here.then(|| {
+            let first = common.size(&table, settings.scale, settings.variant)?.limit_train;
+            cldl.with_unpacked(&table.dataset, first, &settings.data_args())
+        });
+        let unpacked = unpacked.transpose()?;
+        let cldl = unpacked.as_ref().unwrap_or(cldl);
         let mut plan = Plan::ask(cldl, table, common, settings)?;
         let folder = PathBuf::from(format!("results/table{}-{}", plan.table.table, settings.scale));
         let mut files = Files { cldl, common, settings, began, earlier: 0.0, folder };

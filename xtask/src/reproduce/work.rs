@@ -28,7 +28,8 @@ pub(crate) struct Args {
 /// Does the task, or waits until whoever holds it has done it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     interrupt::watch()?;
-    let cldl = Cldl { program: args.cldl.clone(), root: args.root.clone(), threads: None };
+    let (program, root) = (args.cldl.clone(), args.root.clone());
+    let cldl = Cldl { program, root, threads: None, unpacked: None };
     let grid = Grid::read(&args.folder)?;
     let none = || format!("no task `{}` in `{}`", args.task, args.folder.display());
     let task = grid.task(&args.task).with_context(none)?;

@@ -51,6 +51,7 @@ impl Args {
             &test,
             &members,
             attack.examples.unwrap_or(USUAL_EXAMPLES),
+            usize::MAX,
             &device,
             see,
         )

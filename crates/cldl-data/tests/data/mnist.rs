@@ -1,6 +1,8 @@
 //! MNIST as it is in the repository, and Fashion-MNIST where it is installed.
 
-use cldl_data::{DataDirs, Dataset, DatasetName, FileState, Split, info, verify};
+use std::path::Path;
+
+use cldl_data::{DataDirs, Dataset, DatasetName, FileState, Split, info, unpacked, verify};
 
 use crate::datasets;
 
@@ -47,4 +49,22 @@ fn fashion_mnist_has_as_many_of_each_class() {
     assert_eq!(splits[1].class_counts, [1000; 10]);
     assert!((splits[0].mean[0] - 0.2860).abs() < 5e-5, "{}", splits[0].mean[0]);
     assert!((splits[0].std[0] - 0.3530).abs() < 5e-5, "{}", splits[0].std[0]);
+}
+
+#[test]
+fn an_unpacked_copy_is_the_same_data_and_made_once() {
+    let (packed, folder) = (DataDirs::only([datasets()]), tempfile::tempdir().unwrap());
+    let unpack = |dirs| unpacked(DatasetName::Mnist, usize::MAX, dirs, folder.path()).unwrap();
+    let copy = unpack(&packed).unwrap();
+    let plain = DataDirs::only([copy.clone()]);
+    let load = |dirs| Dataset::load(DatasetName::Mnist, Split::Test, dirs).unwrap();
+    let (one, other) = (load(&packed), load(&plain));
+    assert!((one.sha256, one.images, one.labels) == (other.sha256, other.images, other.labels));
+    let files = std::fs::read_dir(copy.join("mnist")).unwrap();
+    let written = |path: &Path| path.metadata().unwrap().modified().unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let before: Vec<_> = files.iter().map(|file| written(file)).collect();
+    assert_eq!((unpack(&packed), before.len()), (Some(copy), 4));
+    assert_eq!(files.iter().map(|file| written(file)).collect::<Vec<_>>(), before);
+    assert_eq!(unpack(&plain), None);
 }

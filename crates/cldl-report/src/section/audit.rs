@@ -1,7 +1,7 @@
 //! What the attacks really did, and whether an attacker from outside does better than one from inside:
 //! then gradients are masked, not robustness gained.
 
-use cldl_attacks::{AttackKind, AttackLoss};
+use cldl_attacks::AttackKind;
 use cldl_eval::{Bench, Model, Observe, Protocol, Score, Sets, Store, robust_accuracy};
 
 use super::{Grid, GridCell, Section, curves};
@@ -79,6 +79,26 @@ fn audits(
     Ok(grid)
 }
 
+/// Shows every run's strongest examples to every run. Whoever wants to know how a run fares on its own finds
+/// that in the store then: each set is crafted once.
+pub(super) fn measure(study: &Study, observe: &mut Observe<'_>) -> Result<(), ReportError> {
+    let Some(examples) = study.examples(study.settings.examples)? else { return Ok(()) };
+    let store = Store::new(&study.settings.store);
+    let device = study.settings.device.clone();
+    let bench = Bench { examples: &examples, store: &store, device, batch_size: curves::BATCH };
+    let models = shown(study);
+    Ok(bench.blackbox(&models, &models, &[attack(study)], &curves::sets(), observe)?)
+}
+
+/// The runs that are shown to each other.
+fn shown(study: &Study) -> Vec<Model<'_>> {
+    study.runs.iter().take(MOST).map(crate::Trained::model).collect()
+}
+
+fn attack(study: &Study) -> (AttackKind, f64) {
+    (AttackKind::Pgd, study.eps())
+}
+
 /// Which run's adversarial examples fool which.
 fn among_runs(
     study: &Study,
@@ -87,15 +107,12 @@ fn among_runs(
     section: &mut Section,
     observe: &mut Observe<'_>,
 ) -> Result<(), ReportError> {
-    let runs = &study.runs[..study.runs.len().min(MOST)];
-    let models: Vec<Model<'_>> = runs.iter().map(crate::Trained::model).collect();
-    let attack = (AttackKind::Pgd, study.eps());
-    let sets = Sets { losses: vec![AttackLoss::Ce], ..sets.clone() };
-    bench.blackbox(&models, &models, &[attack], &sets, observe)?;
+    measure(study, observe)?;
+    let (models, attack) = (shown(study), attack(study));
     let score = |target: &Model<'_>, surrogate: &Model<'_>| {
         let clean = bench.key(target.digest);
         let from = [surrogate.digest.to_owned()];
-        robust_accuracy(bench.store, &clean, &from, &sets, attack, &Protocol::WHITEBOX)
+        robust_accuracy(bench.store, &clean, &from, sets, attack, &Protocol::WHITEBOX)
     };
     let mut values = Vec::new();
     for surrogate in &models {
@@ -106,7 +123,7 @@ fn among_runs(
         }
         values.push(row);
     }
-    let names: Vec<String> = runs.iter().map(|run| run.label.clone()).collect();
+    let names: Vec<String> = models.iter().map(|model| model.name.to_owned()).collect();
     let mut masked = Vec::new();
     for (t, target) in names.iter().enumerate() {
         let own = values[t][t];

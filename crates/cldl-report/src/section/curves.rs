@@ -36,13 +36,18 @@ impl Found {
     }
 }
 
+/// One random start, on the cross-entropy.
+pub(super) fn sets() -> Sets {
+    Sets { losses: vec![AttackLoss::Ce], seeds: vec![0], steps: 10 }
+}
+
 /// Attacks every run on itself at every eps, as far as the store lacks it.
 pub(super) fn measure(
     study: &Study,
     observe: &mut Observe<'_>,
 ) -> Result<(Found, Sets), ReportError> {
     let store = Store::new(&study.settings.store);
-    let sets = Sets { losses: vec![AttackLoss::Ce], seeds: vec![0], steps: 10 };
+    let sets = sets();
     if let Some(examples) = study.examples(study.settings.examples)? {
         let device = study.settings.device.clone();
         let bench = Bench { examples: &examples, store: &store, device, batch_size: BATCH };

@@ -203,6 +203,8 @@ pub fn section(
 pub fn all_sections(study: &Study, observe: &mut Observe<'_>) -> Result<Vec<Section>, ReportError> {
     let mut sections = tables::sections(study);
     if !study.runs.is_empty() {
+        // It comes last, but what comes before needs a part of what it takes.
+        audit::measure(study, observe)?;
         sections.push(tables::runs(study, observe)?);
     }
     for kind in Kind::ALL {

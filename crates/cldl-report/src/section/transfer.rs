@@ -7,6 +7,10 @@ use super::Section;
 use crate::picture::{Heat, Matrix, heat};
 use crate::{ReportError, Study};
 
+/// Images that are looked at for each that all members are to get right: of members that are right so rarely,
+/// the few that there are must do.
+const LOOKED_AT: usize = 20;
+
 pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Section, ReportError> {
     let eps = study.eps();
     let lead = format!(
@@ -19,6 +23,8 @@ pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Sectio
         section.notes.push(study.no_runs());
         return Ok(section);
     };
+    let n = study.settings.examples;
+    let among = n.saturating_mul(LOOKED_AT);
     let attack = (AttackKind::Pgd, eps);
     let sets = Sets { losses: vec![AttackLoss::Ce], seeds: vec![0], steps: 10 };
     let store = Store::new(&study.settings.store);
@@ -31,7 +37,7 @@ pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Sectio
             section.notes.push(format!("{} is one member alone", run.label));
             continue;
         }
-        let found = agreed_examples(test, &members, study.settings.examples, device, observe);
+        let found = agreed_examples(test, &members, n, among, device, observe);
         let examples = match found {
             Err(cldl_eval::EvalError::Argument(why)) => {
                 section.notes.push(format!("{}: {why}", run.label));
@@ -65,8 +71,8 @@ pub(super) fn section(study: &Study, observe: &mut Observe<'_>) -> Result<Sectio
         name: "transfer".to_owned(),
         title: "Transfer among members".to_owned(),
         caption: format!(
-            "Percentage of up to {} images that are wrong after PGD at eps {eps} on another member.",
-            study.settings.examples
+            "Percentage of up to {n} images that are wrong after PGD at eps {eps} on another member: those of \
+             the first {among} that all members get right.",
         ),
         matrices,
         axes: ["crafted on".to_owned(), "shown to".to_owned()],
