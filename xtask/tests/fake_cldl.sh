@@ -4,7 +4,11 @@ set -eu
 echo "$*" >>calls
 command=$1
 shift
+echo "$command ${CLDL_DATA_DIR-}" >>looked
 case $command in
+data)
+    if [ -e packed ]; then echo '{"data_dir":"runs/data/copy"}'; else echo '{"data_dir":null}'; fi
+    ;;
 train)
     method= members= seed= epochs= parameters= dry=
     costs=',"step_seconds":1,"expected_attack_seconds":1e-4,"expected_memory_bytes":300000000'

@@ -42,8 +42,9 @@ fn trains_attacks_and_writes_the_table_and_does_nothing_twice() {
     assert_eq!(text(&first.stdout), "the table\n");
     let made = calls(&root);
     // Two surrogates and seven columns.
-    // How far each is; then what each takes, but the baseline costs what the surrogate of its size does.
-    assert_eq!(count(&made, "train --dry-run"), 9 + 8);
+    // How far each is; then what each takes, but the baseline costs what the surrogate of its size does, and
+    // one CLDL what the other does.
+    assert_eq!(count(&made, "train --dry-run"), 9 + 7);
     assert_eq!(count(&made, "train"), 9);
     // Four attacks, four eps.
     assert_eq!(count(&made, "eval blackbox"), 16);
@@ -90,6 +91,24 @@ fn calls_are_what_the_contract_says() {
              results/table4-smoke/pictures --examples 200 --store runs/outcomes --json",
         ]
     );
+}
+
+#[test]
+fn data_that_was_packed_is_unpacked_once_and_for_all() {
+    let root = Sandbox::new();
+    fs::write(root.path("packed"), "").unwrap();
+    fs::create_dir(root.path("given")).unwrap();
+    let given = root.path("given").display().to_string();
+    let args = ["--table", "4", "--only", "adp", "--data-dir", &given];
+    let output = reproduce(&root, &args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let made = calls(&root);
+    let with_folder: Vec<&String> = made.iter().filter(|call| call.contains(&given)).collect();
+    let unpack =
+        format!("data unpack mnist --out runs/data --json --data-dir {given} --first 2000");
+    assert_eq!(with_folder, [&unpack]);
+    let looked = fs::read_to_string(root.path("looked")).unwrap();
+    assert!(looked.lines().skip(1).all(|line| line.ends_with(" runs/data/copy")), "{looked}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ const TIMED: usize = 3;
 /// Seconds after which no further step is timed: a slow step needs neither a warm-up nor repetition.
 const PATIENCE: f64 = 3.0;
 /// So long it may always take, beyond it a twentieth of what the training will.
-const SOON: f64 = 1.0;
+const SOON: f64 = 0.25;
 
 /// Measures what `config` costs, on a fresh ensemble: the medians of a few steps, and the memory that they and
 /// the look of `observer` after an epoch take.

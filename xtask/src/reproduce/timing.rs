@@ -1,4 +1,4 @@
-//! What a step takes, measured once for all trainings that differ in their seed only.
+//! What a step takes, measured once for all trainings that differ in their seed or the weights of terms only.
 
 use super::cldl::Cldl;
 use super::job::Job;
@@ -43,9 +43,18 @@ impl Timings {
     }
 }
 
-/// The arguments without those that no step depends on.
+/// Of these it matters to a step whether they are 0, and nothing else.
+const WEIGHTS: [&str; 3] = ["--gamma", "--alpha", "--beta"];
+
+/// The arguments as far as a step depends on them.
 fn shape(args: &[String]) -> Vec<String> {
-    args.chunks(2).filter(|pair| pair[0] != "--seed").flatten().cloned().collect()
+    let matters = |pair: &&[String]| pair[0] != "--seed";
+    let value = |flag: &String, value: &String| {
+        let weight = value.parse::<f64>().ok().filter(|_| WEIGHTS.contains(&flag.as_str()));
+        weight.map_or_else(|| value.clone(), |weight| (weight != 0.0).to_string())
+    };
+    let pairs = args.chunks(2).filter(matters);
+    pairs.flat_map(|pair| [pair[0].clone(), value(&pair[0], &pair[1])]).collect()
 }
 
 #[cfg(test)]
@@ -53,11 +62,12 @@ mod tests {
     use super::shape;
 
     #[test]
-    fn a_seed_costs_nothing() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(
-            shape(&words("--method adp --epochs 2 --seed 1 --lr 0.1")),
-            words("--method adp --epochs 2 --lr 0.1")
-        );
+    fn what_costs_nothing_makes_no_other_shape() {
+        let of = |text: &str| shape(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let adp = of("--method adp --epochs 2 --seed 1 --lr 0.1");
+        assert_eq!(adp, ["--method", "adp", "--epochs", "2", "--lr", "0.1"]);
+        assert_eq!(of("--seed 3 --alpha 2 --beta 4"), of("--seed 0 --alpha 0.5 --beta 1"));
+        assert_ne!(of("--alpha 2 --beta 4"), of("--alpha 2 --beta 0"));
+        assert_ne!(of("--lr 0.1"), of("--lr 0.2"));
     }
 }
