@@ -4,8 +4,8 @@
 //! its addition: so `Gelem/s` reads GFLOP/s. The number of threads is `RAYON_NUM_THREADS`.
 
 use cldl_core::kernels::{
-    ConvShape, Finish, Images, InputGrad, WeightGrad, conv_backward, conv_forward, linear_forward,
-    linear_input_grad, linear_weight_grad,
+    ConvShape, Finish, Images, InputGrad, Unpooled, WeightGrad, conv_backward, conv_forward,
+    conv_pool_forward, linear_forward, linear_input_grad, linear_weight_grad,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -31,18 +31,13 @@ fn ramp(len: usize) -> Vec<f32> {
     (0..len).map(|i| (i % 101) as f32 / 101.0 - 0.5).collect()
 }
 
+fn shape((_, size, in_ch, out_ch, kernel, stride, padding): Layer) -> ConvShape {
+    ConvShape { batch: BATCH, in_h: size, in_w: size, in_ch, out_ch, kernel, stride, padding }
+}
+
 fn conv(criterion: &mut Criterion) {
-    for (name, size, in_ch, out_ch, kernel, stride, padding) in LAYERS {
-        let shape = ConvShape {
-            batch: BATCH,
-            in_h: size,
-            in_w: size,
-            in_ch,
-            out_ch,
-            kernel,
-            stride,
-            padding,
-        };
+    for layer in LAYERS {
+        let (name, shape) = (layer.0, shape(layer));
         let mut x = ramp(shape.batch * shape.in_len());
         let mut y = ramp(shape.batch * shape.out_len());
         let mut weight = ramp(shape.weight_len());
@@ -68,6 +63,39 @@ fn conv(criterion: &mut Criterion) {
     }
 }
 
+/// The layers of LeNet-5 with their pooling: operations are those of the convolution, all of its outputs'.
+fn conv_pool(criterion: &mut Criterion) {
+    for layer in &LAYERS[..2] {
+        let (name, shape) = (layer.0, shape(*layer));
+        let dims = [shape.out_h(), shape.out_w(), shape.out_ch];
+        let pooled = BATCH * (dims[0] / 2) * (dims[1] / 2) * dims[2];
+        let mut x = ramp(BATCH * shape.in_len());
+        let mut weight = ramp(shape.weight_len());
+        let (mut y, mut argmax) = (ramp(pooled), vec![0.0; pooled]);
+        let mut group = criterion.benchmark_group("conv with pooling");
+        group.throughput(Throughput::Elements(2 * shape.macs() as u64));
+        group.bench_function(BenchmarkId::new("forward", name), |bench| {
+            bench.iter(|| {
+                let x = Images::Stored(&x);
+                conv_pool_forward(&shape, 1, 0, x, &weight, None, 0.0, &mut y, &mut argmax);
+            });
+        });
+        let dy = Images::Unpooled(Unpooled { dims, dy: &y, argmax: &argmax });
+        group.bench_function(BenchmarkId::new("input gradient", name), |bench| {
+            bench.iter(|| {
+                let of_input = InputGrad { weight: &weight, dx: &mut x, add: false };
+                conv_backward(&shape, dy, None, Some(of_input));
+            });
+        });
+        group.bench_function(BenchmarkId::new("weight gradient", name), |bench| {
+            bench.iter(|| {
+                let of_weight = WeightGrad { x: Images::Stored(&x), dw: &mut weight };
+                conv_backward(&shape, dy, Some(of_weight), None);
+            });
+        });
+    }
+}
+
 fn linear(criterion: &mut Criterion) {
     for (inputs, outputs) in [(800, 500), (500, 64), (64, 10)] {
         let name = format!("{inputs}-{outputs}");
@@ -88,5 +116,5 @@ fn linear(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, conv, linear);
+criterion_group!(benches, conv, conv_pool, linear);
 criterion_main!(benches);

@@ -98,7 +98,9 @@ impl<'a> Images<'a> {
         match self {
             Self::Stored(x) | Self::Normed(Normed { x, .. }) => [&x[range], &[]],
             Self::Gradient(Backward { x, dy, .. }) => [&x[range.clone()], &dy[range]],
-            Self::Unpooled(unpooled) => [unpooled.image(range.start), &[]],
+            Self::Unpooled(unpooled) => {
+                [unpooled.maxima(range.start / unpooled.grid().in_len()).0, &[]]
+            }
         }
     }
 
@@ -229,19 +231,19 @@ impl<'a> Unpooled<'a> {
         self.dy.len() / self.grid().out_len().max(1)
     }
 
-    /// The gradient of the maxima of the image that begins at `at`.
-    fn image(&self, at: usize) -> &'a [f32] {
-        let grid = self.grid();
-        &self.dy[at / grid.in_len() * grid.out_len()..][..grid.out_len()]
+    /// The gradient of the maxima of image `index`, and which pixels they were.
+    pub(super) fn maxima(&self, index: usize) -> (&'a [f32], &'a [f32]) {
+        let len = self.grid().out_len();
+        let (at, value) = (index * len, index * len % self.argmax.len());
+        (&self.dy[at..at + len], &self.argmax[value..value + len])
     }
 
     #[inline(always)]
     fn write<S: Simd>(&self, simd: S, at: usize, to: &mut [f32]) {
         let grid = self.grid();
         assert_eq!((at % grid.in_len(), to.len()), (0, grid.in_len()));
-        let value = at / grid.in_len() * grid.out_len() % self.argmax.len();
-        let argmax = &self.argmax[value..value + grid.out_len()];
-        Scatter { grid, dy: self.image(at), argmax, dx: to }.with_simd(simd);
+        let (dy, argmax) = self.maxima(at / grid.in_len());
+        Scatter { grid, dy, argmax, dx: to }.with_simd(simd);
     }
 }
 

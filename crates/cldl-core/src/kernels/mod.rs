@@ -26,6 +26,7 @@ mod prefetch;
 mod products;
 mod rearrange;
 mod sized;
+mod slide;
 mod tile;
 mod unroll;
 

@@ -154,8 +154,7 @@ impl WithSimd for Max<'_> {
             let (mut max, mut at) = (load(pixels[0]), simd.splat_f32s(0.0));
             for (i, pixel) in [1.0, 2.0, 3.0].into_iter().zip(&pixels[1..]) {
                 let x = load(*pixel);
-                let is_nan = simd.not_m32s(simd.equal_f32s(x, x));
-                let wins = simd.or_m32s(simd.less_than_f32s(max, x), is_nan);
+                let wins = wins(simd, x, max);
                 max = simd.select_f32s(wins, x, max);
                 at = simd.select_f32s(wins, simd.splat_f32s(i), at);
             }
@@ -163,6 +162,13 @@ impl WithSimd for Max<'_> {
             simd.partial_store_f32s(&mut argmax[out], at);
         }
     }
+}
+
+/// Whether `x` takes the place of the maximum so far: if it is larger, or NaN.
+#[inline(always)]
+pub(super) fn wins<S: Simd>(simd: S, x: S::f32s, max: S::f32s) -> S::m32s {
+    let is_nan = simd.not_m32s(simd.equal_f32s(x, x));
+    simd.or_m32s(simd.less_than_f32s(max, x), is_nan)
 }
 
 /// Of each window the pixel that [`Max`] chose.

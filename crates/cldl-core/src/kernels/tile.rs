@@ -145,6 +145,17 @@ pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
+/// Stores the first lanes of `vector`, as many as `to` has.
+#[inline(always)]
+pub(super) fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
+    if to.len() == S::F32_LANES {
+        // SAFETY: a vector has as many floats as `to`.
+        unsafe { to.as_mut_ptr().cast::<S::f32s>().write_unaligned(vector) }
+    } else {
+        simd.partial_store_f32s(to, vector);
+    }
+}
+
 /// How the vectors of a column are stored.
 #[derive(Clone, Copy)]
 struct Column<S> {

@@ -6,12 +6,16 @@
 use super::ConvShape;
 use super::input_grad::InputGradients;
 use super::padding::Padding;
+use super::pooled_grad::PooledGradients;
 use super::weight_grad::{WeightGradients, chunk_images};
 use crate::kernels::Images;
 use crate::kernels::arch::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use tracing::instrument;
+
+/// Floats of the weight that one task adds up.
+const SLICE: usize = 4096;
 
 /// Gradient of a convolution's weight:
 ///
@@ -81,54 +85,84 @@ impl WithSimd for Backward<'_> {
 
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, dy, of_weight, of_input } = self;
-        let weights = of_weight.map(|WeightGrad { x, dw }| {
-            let gradients = WeightGradients::new(shape, S::F32_LANES);
-            (gradients, x, dw)
-        });
-        let inputs = of_input.map(|InputGrad { weight, dx, add }| {
-            (InputGradients::new(shape, S::F32_LANES, weight), dx, add)
-        });
-        let dy_slack = weights.as_ref().map_or(0, |(gradients, ..)| gradients.dy_slack());
-        let dense = Padding::none(shape.out_len()).with_slack(dy_slack);
-
-        // The order of a weight's additions must depend on the shapes alone.
-        let chunk = if weights.is_some() { chunk_images(shape) } else { 1 };
-        let weights_of = weights.as_ref().map(|(gradients, x, _)| (gradients, x));
-        let (inputs_of, dx, add) = match inputs {
-            Some((gradients, dx, add)) => (Some(gradients), Some(dx), add),
-            None => (None, None, false),
-        };
-        let work = |(first, mut dx): (usize, Option<&mut [f32]>)| {
-            let mut sum = weights_of.map_or_else(Vec::new, |(gradients, _)| gradients.zeros());
-            let mut images = dx.as_deref_mut().map(|dx| dx.chunks_exact_mut(shape.in_len()));
-            for image in first..(first + chunk).min(shape.batch) {
-                dense.with(simd, &dy, image, |dy_image| {
-                    if let Some((gradients, x)) = weights_of {
-                        let next = ahead(shape, x, &dy, image + 1);
-                        gradients.image(simd, x, image, dy_image, next, &mut sum);
-                    }
-                    if let (Some(gradients), Some(images)) = (&inputs_of, &mut images)
-                        && let Some(dx) = images.next()
-                    {
-                        gradients.image(simd, &dy_image[..shape.out_len()], dx, add);
-                    }
-                });
-            }
-            sum
-        };
-        let mut chunks: Vec<Option<&mut [f32]>> = match dx {
-            Some(dx) => dx.chunks_mut(chunk * shape.in_len()).map(Some).collect(),
-            None => Vec::new(),
-        };
-        if weights.is_some() {
-            chunks.resize_with(shape.batch.div_ceil(chunk), || None);
+        let (mut x, mut dw) = (None, None);
+        if let Some(of) = of_weight {
+            (x, dw) = (Some(of.x), Some(of.dw));
         }
-        let starts = (0..chunks.len()).map(|k| k * chunk).collect::<Vec<_>>();
-        let partials: Vec<Vec<f32>> = starts.into_par_iter().zip(chunks).map(work).collect();
-        if let Some((gradients, _, dw)) = weights {
-            gradients.finish(&partials, dw);
+        let (mut weight, mut dx, mut add) = (None, None, false);
+        if let Some(of) = of_input {
+            (weight, dx, add) = (Some(of.weight), Some(of.dx), of.add);
+        }
+        if let Images::Unpooled(dy) = &dy
+            && let Some(gradients) = PooledGradients::new(shape, S::F32_LANES, weight)
+        {
+            let len = x.map_or(0, |_| gradients.sum_len());
+            let sum = each_image(shape, len, dx, |image, sum, dx| {
+                if let Some(x) = &x {
+                    gradients.add_weight(simd, x, image, dy, sum);
+                }
+                if let Some(dx) = dx {
+                    gradients.input(simd, dy, image, dx, add);
+                }
+            });
+            dw.into_iter().for_each(|dw| gradients.finish(&sum, dw));
+            return;
+        }
+        let of_weight = x.map(|x| (x, WeightGradients::new(shape, S::F32_LANES)));
+        let of_input = weight.map(|weight| InputGradients::new(shape, S::F32_LANES, weight));
+        let slack = of_weight.as_ref().map_or(0, |(_, gradients)| gradients.dy_slack());
+        let dense = Padding::none(shape.out_len()).with_slack(slack);
+        let len = of_weight.as_ref().map_or(0, |(_, gradients)| gradients.sum_len());
+        let sum = each_image(shape, len, dx, |image, sum, dx| {
+            dense.with(simd, &dy, image, |dy_image| {
+                if let Some((x, gradients)) = &of_weight {
+                    let next = ahead(shape, x, &dy, image + 1);
+                    gradients.image(simd, x, image, dy_image, next, sum);
+                }
+                if let (Some(gradients), Some(dx)) = (&of_input, dx) {
+                    gradients.image(simd, &dy_image[..shape.out_len()], dx, add);
+                }
+            });
+        });
+        if let (Some((_, gradients)), Some(dw)) = (of_weight, dw) {
+            gradients.finish(&sum, dw);
         }
     }
+}
+
+/// Calls `work` with the number of each image, what its chunk of images adds up, `sum_len` numbers, and
+/// its part of `dx`, if it has one; returns the sum of all chunks.
+fn each_image(
+    shape: &ConvShape,
+    sum_len: usize,
+    dx: Option<&mut [f32]>,
+    work: impl Fn(usize, &mut [f32], Option<&mut [f32]>) + Sync,
+) -> Vec<f32> {
+    // The order of a weight's additions must depend on the shapes alone.
+    let chunk = if 0 < sum_len { chunk_images(shape) } else { 1 };
+    let mut parts: Vec<Option<&mut [f32]>> = match dx {
+        Some(dx) => dx.chunks_mut(chunk * shape.in_len()).map(Some).collect(),
+        None => Vec::new(),
+    };
+    if 0 < sum_len {
+        parts.resize_with(shape.batch.div_ceil(chunk), || None);
+    }
+    let sum_of = |(part, dx): (usize, Option<&mut [f32]>)| {
+        let mut sum = vec![0.0; sum_len];
+        let mut images = dx.into_iter().flat_map(|dx| dx.chunks_exact_mut(shape.in_len()));
+        for image in part * chunk..((part + 1) * chunk).min(shape.batch) {
+            work(image, &mut sum, images.next());
+        }
+        sum
+    };
+    let sums: Vec<Vec<f32>> = parts.into_par_iter().enumerate().map(sum_of).collect();
+    let mut total = vec![0.0; sum_len];
+    total.par_chunks_mut(SLICE).enumerate().for_each(|(slice, total)| {
+        for sum in &sums {
+            total.iter_mut().zip(&sum[slice * SLICE..]).for_each(|(total, sum)| *total += sum);
+        }
+    });
+    total
 }
 
 /// What image `index` will read of the input and of the output's gradient.

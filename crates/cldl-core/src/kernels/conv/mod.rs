@@ -9,9 +9,12 @@ mod outputs;
 mod padding;
 mod planar_grad;
 mod pooled;
+mod pooled_grad;
 #[cfg(test)]
 mod tests;
 mod weight_grad;
+mod weight_rows;
+mod windows;
 
 pub use backward::{InputGrad, WeightGrad, conv_backward};
 pub use forward::{conv_forward, conv_forward_summed};

@@ -4,6 +4,7 @@ use super::ConvShape;
 use super::padding::Padding;
 use crate::kernels::dots::{self, Dots};
 use crate::kernels::prefetch::prefetch;
+use crate::kernels::slide::{self, Slide};
 use crate::kernels::tile::{self, Tile, tiles};
 use crate::kernels::{Finish, Images};
 use pulp::{Simd, WithSimd};
@@ -166,7 +167,9 @@ impl WithSimd for Image<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         for block in self.blocks {
             let width = block.channels.div_ceil(S::F32_LANES);
+            let slides = block.form == Form::Outer && width == 1 && self.slides::<S>();
             let max_height = match block.form {
+                Form::Outer if slides => slide::max_height::<S>(width),
                 Form::Outer => tile::max_height::<S>(width),
                 Form::Inner => dots::max_height::<S>(block.channels),
             };
@@ -176,6 +179,7 @@ impl WithSimd for Image<'_> {
                 }
                 for (col, height) in tiles(self.shape.out_w(), max_height) {
                     match block.form {
+                        Form::Outer if slides => self.slide(block, row, col).run(simd, height),
                         Form::Outer => {
                             let tile = self.outer(block, width * S::F32_LANES, row, col);
                             tile.run(simd, height, width);
@@ -192,6 +196,28 @@ impl WithSimd for Image<'_> {
 }
 
 impl Image<'_> {
+    /// Whether a pixel is one of several windows in a row.
+    fn slides<S: Simd>(&self) -> bool {
+        let ConvShape { kernel, stride, .. } = *self.shape;
+        kernel == slide::TAPS && stride == 1 && 0 < slide::max_height::<S>(1)
+    }
+
+    #[inline(always)]
+    fn slide<'a>(&'a mut self, block: &'a Block, row: usize, col: usize) -> Slide<'a> {
+        let (x, y) = self.offsets(row, col);
+        Slide {
+            rows: self.shape.kernel,
+            len: self.shape.in_ch,
+            a: &self.x[x..],
+            a_r: self.row,
+            b: &block.weights,
+            init: &self.init[block.first..],
+            c: &mut self.y[y + block.first..],
+            c_i: self.shape.out_ch,
+            channels: block.channels,
+        }
+    }
+
     #[inline(always)]
     fn outer<'a>(
         &'a mut self,

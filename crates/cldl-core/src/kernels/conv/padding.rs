@@ -10,13 +10,17 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `work` with `len` floats of any content.
+/// Floats in a line of the cache: a vector that reaches into two of them costs twice.
+const LINE: usize = 16;
+
+/// Calls `work` with `len` floats of any content, from the beginning of a line of the cache on.
 pub(super) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut buffer = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
+    if buffer.len() < len + LINE {
+        buffer.resize(len + LINE, 0.0);
     }
-    let result = work(&mut buffer[..len]);
+    let first = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+    let result = work(&mut buffer[first..first + len]);
     SCRATCH.with_borrow_mut(|scratch| scratch.push(buffer));
     result
 }

@@ -6,6 +6,7 @@ use super::ConvShape;
 use super::forward::by_example;
 use super::outputs::Outputs;
 use super::padding::with_scratch;
+use super::windows::Windows;
 use crate::kernels::activation::{Backward, Forward};
 use crate::kernels::arch::arch;
 use crate::kernels::pool::{Gather, Grid, Max};
@@ -76,18 +77,24 @@ impl WithSimd for Pooled<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, grid, lanes, known, x, weight, bias, slope, y, argmax } = self;
         let examples = shape.batch / lanes;
-        let images = Outputs::new(shape, S::F32_LANES, x, weight, bias, examples);
+        let windows = Windows::new(shape, S::F32_LANES, weight, bias);
+        let outputs = Outputs::new(shape, S::F32_LANES, x, weight, bias, examples);
         let compute = |(example, (mut y, argmax)): (usize, (Vec<&mut [f32]>, &mut [f32]))| {
-            with_scratch(shape.out_len(), |x| {
-                for (lane, y) in y.iter_mut().enumerate().skip(known) {
-                    images.image(simd, lane * examples + example, Finish::default(), x);
-                    if lane == 0 {
-                        simd.vectorize(Max { grid, x, y, argmax });
-                    } else {
-                        simd.vectorize(Gather { grid, x, y, argmax });
-                    }
+            for (lane, y) in y.iter_mut().enumerate().skip(known) {
+                let (index, is_tangent) = (lane * examples + example, 0 < lane);
+                if let Some(windows) = &windows {
+                    windows.image(simd, &x, index, is_tangent, y, argmax);
+                    continue;
                 }
-            });
+                with_scratch(shape.out_len(), |x| {
+                    outputs.image(simd, index, Finish::default(), x);
+                    if is_tangent {
+                        simd.vectorize(Gather { grid, x, y, argmax });
+                    } else {
+                        simd.vectorize(Max { grid, x, y, argmax });
+                    }
+                });
+            }
             let [values, tangents @ ..] = &mut y[..] else { return };
             // The tangent first: it needs the value as it is.
             for d in tangents {

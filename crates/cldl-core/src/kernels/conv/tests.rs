@@ -3,7 +3,7 @@
 use super::*;
 use crate::Stream;
 use crate::kernels::arch::tests::for_each_arch;
-use crate::kernels::{Finish, Images};
+use crate::kernels::{Finish, Images, Unpooled, max_pool2_backward, max_pool2_forward};
 use proptest::prelude::*;
 
 /// The convolutions of LeNet-5 and ResNet-20.
@@ -183,4 +183,73 @@ fn a_finish_is_the_sum_and_the_leaky_relu() {
     let mut y = vec![f32::NAN; residual.len()];
     conv_forward(&shape, Images::Stored(&x), &weight, Some(&bias), 3, finish, &mut y);
     assert_eq!(y, expected);
+}
+
+/// Convolution with pooling of 2 values and their tangents, and its gradients for the maxima's, in one
+/// pass and in the steps that it is made of.
+fn pooled_matches_its_steps(shape: &ConvShape) {
+    let shape = &ConvShape { batch: 4, ..*shape };
+    let [x, _, weight, bias] = operands(shape);
+    let (h, w, ch) = (shape.out_h(), shape.out_w(), shape.out_ch);
+    let pooled = shape.batch * (h / 2) * (w / 2) * ch;
+    let (slope, images) = (0.1, Images::Stored(&x));
+
+    let mut y = vec![f32::NAN; pooled];
+    let mut argmax = vec![f32::NAN; pooled / 2];
+    conv_pool_forward(shape, 2, 0, images, &weight, Some(&bias), slope, &mut y, &mut argmax);
+    let mut outputs = vec![f32::NAN; shape.batch * shape.out_len()];
+    conv_forward(shape, images, &weight, Some(&bias), 2, Finish::default(), &mut outputs);
+    let (mut expected, mut chosen) = (vec![f32::NAN; pooled], vec![f32::NAN; pooled / 2]);
+    max_pool2_forward(2, h, w, ch, 2, &outputs, &mut expected, &mut chosen);
+    let (values, tangents) = expected.split_at_mut(pooled / 2);
+    for (value, tangent) in values.iter_mut().zip(tangents) {
+        if *value <= 0.0 {
+            (*value, *tangent) = (*value * slope, *tangent * slope);
+        }
+    }
+    let as_f64 = |numbers: &[f32]| numbers.iter().copied().map(f64::from).collect::<Vec<_>>();
+    let terms = shape.kernel * shape.kernel * shape.in_ch + 1;
+    assert_close("maximum", &y, &as_f64(&expected), terms);
+    assert_eq!(argmax, chosen, "{shape:?}");
+
+    let dy = random("gradient of the maxima", pooled);
+    let mut dense = vec![f32::NAN; outputs.len()];
+    max_pool2_backward(2, h, w, ch, 2, &dy, &argmax, &mut dense);
+    let gradients = |dy: Images<'_>| {
+        let (mut dx, mut dw) = (vec![1.0; x.len() / 2], vec![f32::NAN; weight.len()]);
+        let of_input = InputGrad { weight: &weight, dx: &mut dx, add: true };
+        conv_backward(shape, dy, Some(WeightGrad { x: images, dw: &mut dw }), Some(of_input));
+        let mut all = vec![f32::NAN; x.len()];
+        let of_input = InputGrad { weight: &weight, dx: &mut all, add: false };
+        conv_backward(shape, dy, None, Some(of_input));
+        [dx, dw, all]
+    };
+    let dims = [h, w, ch];
+    let ours = gradients(Images::Unpooled(Unpooled { dims, dy: &dy, argmax: &argmax }));
+    let expected = gradients(Images::Stored(&dense));
+    for ((what, terms), (ours, expected)) in
+        [("dx", ch * terms), ("dw", h * w * shape.batch), ("all of dx", ch * terms)]
+            .into_iter()
+            .zip(ours.iter().zip(&expected))
+    {
+        assert_close(what, ours, &as_f64(expected), terms);
+    }
+}
+
+#[test]
+fn pooled_convolutions_of_networks_match_their_steps() {
+    for_each_arch(|| network_shapes()[..2].iter().for_each(pooled_matches_its_steps));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn odd_pooled_convolutions_match_their_steps(
+        shape in odd_shape(),
+        in_ch in prop::sample::select(vec![1, 3]),
+    ) {
+        prop_assume!(2 <= shape.out_h().min(shape.out_w()));
+        for_each_arch(|| pooled_matches_its_steps(&ConvShape { in_ch, ..shape }));
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::ConvShape;
 use super::padding::Padding;
+use super::weight_rows::WeightRows;
 use crate::kernels::Images;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
@@ -15,9 +16,6 @@ const CHUNKS: usize = 16;
 
 /// Positions that a chunk has at least: less work would not pay for its partial sum.
 const CHUNK_POSITIONS: usize = 256;
-
-/// Floats of the weight that one task adds up.
-const SLICE: usize = 4096;
 
 /// Gradient of a bias: `db[o] = Σ_rows dy[row, o]`.
 ///
@@ -60,6 +58,8 @@ pub(super) struct WeightGradients<'a> {
     shape: &'a ConvShape,
     layout: Layout,
     padding: Padding,
+    /// A row of zeros for [`WeightRows`].
+    zeros: Vec<f32>,
 }
 
 impl<'a> WeightGradients<'a> {
@@ -68,7 +68,8 @@ impl<'a> WeightGradients<'a> {
         let layout = Layout::new(shape, lanes);
         // The last vector of the last position reads past the end.
         let slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
-        Self { shape, layout, padding: Padding::of_input(shape).with_slack(slack) }
+        let zeros = vec![0.0; shape.out_w() * shape.out_ch + lanes];
+        Self { shape, layout, padding: Padding::of_input(shape).with_slack(slack), zeros }
     }
 
     /// Floats that [`Self::image`] reads of `dy` past its end.
@@ -76,9 +77,9 @@ impl<'a> WeightGradients<'a> {
         self.layout.padded_outer - self.layout.outer
     }
 
-    /// A sum of nothing.
-    pub(super) fn zeros(&self) -> Vec<f32> {
-        vec![0.0; self.layout.len()]
+    /// Floats of a sum.
+    pub(super) fn sum_len(&self) -> usize {
+        self.layout.len()
     }
 
     /// Adds the products of image `index` of `x` with its output's gradient `dy`; fetches `next`.
@@ -92,22 +93,20 @@ impl<'a> WeightGradients<'a> {
         next: [&[f32]; 3],
         sum: &mut [f32],
     ) {
-        let Self { shape, layout, padding } = self;
+        let Self { shape, layout, padding, zeros } = self;
         padding.with(simd, x, index, |x| {
             let x_row = padding.row();
+            if layout.inner == 0 && WeightRows::fit::<S>(shape) {
+                simd.vectorize(WeightRows { shape, x, x_row, dy, zeros, next, sum });
+                return;
+            }
             simd.vectorize(AddImage { shape, layout, x_row, x, dy, next, sum });
         });
     }
 
-    /// The gradient of the weight, in OIHW order, from the sums of all tasks in their order.
-    pub(super) fn finish(&self, partials: &[Vec<f32>], dw: &mut [f32]) {
-        let mut sum = self.zeros();
-        sum.par_chunks_mut(SLICE).enumerate().for_each(|(slice, sum)| {
-            for partial in partials {
-                add(sum, &partial[slice * SLICE..]);
-            }
-        });
-        self.layout.unpack(self.shape, &sum, dw);
+    /// The gradient of the weight, in OIHW order, from the sum over all images.
+    pub(super) fn finish(&self, sum: &[f32], dw: &mut [f32]) {
+        self.layout.unpack(self.shape, sum, dw);
     }
 }
 
