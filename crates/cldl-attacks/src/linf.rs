@@ -11,7 +11,7 @@
 //! uniform in [-1, 1). sign 0 = 0. Not here: other norms, and attacks that choose their steps.
 
 use candle::{DType, Result, Tensor, Var, bail};
-use cldl_core::{Classifier, input_gradient};
+use cldl_core::{Classifier, input_gradient, l1_norms, sign_step};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{check_input, check_output};
@@ -203,21 +203,19 @@ impl Linf {
     ) -> Result<Tensor> {
         self.validate()?;
         let x = images.detach();
-        let in_box = |d: &Tensor| (&x + d)?.clamp(0.0, 1.0)? - &x;
         let mut d = x.zeros_like()?;
         if self.random_start {
-            d = in_box(&(start.noise(&x)? * self.eps)?)?;
+            d = ((&x + (start.noise(&x)? * self.eps)?)?.clamp(0.0, 1.0)? - &x)?;
         }
         let mut accumulated = x.zeros_like()?;
         for _ in 0..self.steps {
             let mut g = gradient(&Var::from_tensor(&(&x + &d)?)?)?;
             if let Some(momentum) = self.momentum {
-                let scale = l1_norm(&g)?.maximum(self.floor)?;
+                let scale = l1_norms(&g)?.maximum(self.floor)?;
                 accumulated = ((accumulated * momentum)? + g.broadcast_div(&scale)?)?;
                 g = accumulated.clone();
             }
-            d = (d + (g.sign()? * self.step_size)?)?.clamp(-self.eps, self.eps)?;
-            d = in_box(&d)?;
+            d = sign_step(&x, &d, &g, self.step_size, self.eps)?;
         }
         (&x + &d)?.clamp(0.0, 1.0)
     }
@@ -257,14 +255,9 @@ impl Linf {
         };
         let losses = finite("loss", &losses)?;
         let gradient = input_gradient(&loss, point)?;
-        let norms = finite("gradient", &l1_norm(&gradient)?)?;
+        let norms = finite("gradient", &l1_norms(&gradient)?)?;
         Ok((gradient, Seen { losses, norms }))
     }
-}
-
-/// ‖x‖₁ of each example, as `[B, 1, .., 1]`.
-fn l1_norm(x: &Tensor) -> Result<Tensor> {
-    (1..x.rank()).try_fold(x.abs()?, |norm, dim| norm.sum_keepdim(dim))
 }
 
 /// What one step saw of each example.

@@ -39,6 +39,7 @@ pub use ops::distance::mean_squared_error;
 pub use ops::norm::Moments;
 pub use ops::path::with_candle_ops;
 pub use ops::products::{combine_rows, row_products};
+pub use ops::step::{l1_norms, sign_step};
 pub use params::{Init, ParamBuilder, ParamSource, Params};
 pub use stream::Stream;
 pub use tape::{Rehearsal, rehearse};

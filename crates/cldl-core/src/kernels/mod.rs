@@ -27,6 +27,7 @@ mod products;
 mod rearrange;
 mod sized;
 mod slide;
+mod step;
 mod tile;
 mod unroll;
 
@@ -45,3 +46,4 @@ pub use peak::{fma_peak, memory_bandwidth};
 pub use pool::{max_pool2_backward, max_pool2_forward};
 pub use products::{combine_rows, row_products};
 pub use rearrange::{mean_positions, spread_positions, transpose_images};
+pub use step::{l1_norms, sign_step};

@@ -12,6 +12,7 @@ pub(crate) mod norm;
 pub(crate) mod path;
 pub(crate) mod pool;
 pub(crate) mod products;
+pub(crate) mod step;
 
 use candle::{Result, Tensor};
 

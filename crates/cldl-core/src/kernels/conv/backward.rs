@@ -105,7 +105,9 @@ impl WithSimd for Backward<'_> {
                     gradients.input(simd, dy, image, dx, add);
                 }
             });
-            dw.into_iter().for_each(|dw| gradients.finish(&sum, dw));
+            if let Some(dw) = dw {
+                gradients.finish(&sum, dw);
+            }
             return;
         }
         let of_weight = x.map(|x| (x, WeightGradients::new(shape, S::F32_LANES)));

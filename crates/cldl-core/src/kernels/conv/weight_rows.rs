@@ -56,7 +56,8 @@ impl WithSimd for WeightRows<'_> {
         let (out_h, dy_row) = (shape.out_h(), shape.out_w() * shape.out_ch);
         let floats = ROWS * shape.in_ch;
         let rows = out_h + ROWS - 1;
-        let mut ahead = next.map(|next| next.chunks(next.len().div_ceil(rows.div_ceil(BAND)).max(1)));
+        let mut ahead =
+            next.map(|next| next.chunks(next.len().div_ceil(rows.div_ceil(BAND)).max(1)));
         for first in (0..rows).step_by(BAND) {
             ahead.iter_mut().filter_map(Iterator::next).for_each(prefetch);
             for (float, height) in tiles(floats, max_height::<S>(1)) {
