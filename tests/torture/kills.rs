@@ -250,7 +250,7 @@ fn reproduce() {
 }
 
 /// The experiments of `package` with little in them: one eps, two attacks of two steps, few images.
-fn small_table(sandbox: &Sandbox, package: &Path) -> PathBuf {
+pub(crate) fn small_table(sandbox: &Sandbox, package: &Path) -> PathBuf {
     let small = sandbox.path("package");
     std::fs::create_dir_all(small.join("experiments")).unwrap();
     let change = |name: &str, change: fn(&mut toml::Table)| {

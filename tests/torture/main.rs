@@ -11,6 +11,7 @@
 
 mod binary;
 mod faults;
+mod fooled;
 mod input;
 mod kills;
 mod load;

@@ -28,6 +28,7 @@ mod stream;
 pub mod sums;
 mod tape;
 mod value;
+mod verdict;
 
 pub use classifier::{Classifier, input_gradient};
 pub use device::DeviceChoice;
@@ -44,3 +45,4 @@ pub use params::{Init, ParamBuilder, ParamSource, Params};
 pub use stream::Stream;
 pub use tape::{Rehearsal, rehearse};
 pub use value::Value;
+pub use verdict::{Finding, Verdict};

@@ -24,6 +24,7 @@ const METADATA: &str = "cldl";
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    strict: bool,
 }
 
 /// What the store keeps under a key.
@@ -48,7 +49,18 @@ struct Metadata {
 impl Store {
     /// The store in folder `root`, which is made when something is saved.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf() }
+        Self { root: root.to_path_buf(), strict: false }
+    }
+
+    /// The same for whoever checks it: a damaged file is an error, never computed again.
+    #[must_use]
+    pub(crate) fn strict(&self) -> Self {
+        Self { strict: true, ..self.clone() }
+    }
+
+    /// Its folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether something was ever saved here.
@@ -155,7 +167,7 @@ impl Store {
     /// If the file can't be read.
     pub fn load_intact(&self, key: &Key) -> Result<Option<Record>, EvalError> {
         match self.load(key) {
-            Err(EvalError::Damaged { path, what }) => {
+            Err(EvalError::Damaged { path, what }) if !self.strict => {
                 tracing::warn!(
                     "`{}` is damaged and will be computed again: {what}",
                     path.display()

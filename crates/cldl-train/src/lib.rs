@@ -57,4 +57,4 @@ pub use resolve::OptionsOn;
 pub use run::{Run, RunState};
 pub use schedule::StepSchedule;
 pub use trainer::Trainer;
-pub use verify::{Finding, verify_run};
+pub use verify::verify_run;

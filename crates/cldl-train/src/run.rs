@@ -100,12 +100,19 @@ impl Run {
 
     /// Records that the training is over, and what its files are.
     pub(crate) fn finish(&self) -> Result<(), TrainError> {
+        let latest = checkpoint::latest(&self.checkpoints())?;
+        let names = Self::files(latest.map(|(position, _)| position));
+        Ok(sums::write(&self.dir, DONE, &names)?)
+    }
+
+    /// The files of a finished run whose last checkpoint is at `position`.
+    pub(crate) fn files(position: Option<Position>) -> Vec<String> {
         let mut names = vec![CONFIG.to_owned(), METRICS.to_owned()];
-        if let Some((position, _)) = checkpoint::latest(&self.checkpoints())? {
+        if let Some(position) = position {
             let place = format!("checkpoint/{}", position.folder());
             names.extend([MODEL, OPTIMIZER, SUMS].map(|name| format!("{place}/{name}")));
         }
-        Ok(sums::write(&self.dir, DONE, &names)?)
+        names
     }
 
     /// Appends `record` as the line of epoch `epoch` (from 1); lines from there on, left by a run that

@@ -4,15 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use candle::Device;
-use cldl_core::sums;
+use cldl_core::sums::{self, SUMS};
+use cldl_core::{Finding, Verdict};
 use serde_json::Value;
 
-use crate::checkpoint::{self, Saved};
+use crate::checkpoint::{self, MODEL, OPTIMIZER, Saved};
 use crate::run::{CONFIG, DONE, METRICS};
 use crate::{Position, Run, TrainConfig, TrainError, Trainer};
-
-/// What was looked at, and what was found: a remark, or what is wrong.
-pub type Finding = (String, Result<String, String>);
 
 /// Checks a run directory: that its config is one, that the checkpoint is whole, by that config and fit to
 /// go on from, that the metrics are its, and that a finished run's checksums hold.
@@ -20,38 +18,77 @@ pub fn verify_run(dir: &Path) -> Vec<Finding> {
     let run = Run::at(dir);
     let (config, said) = match config_of(dir) {
         Ok(both) => both,
-        Err(problem) => return vec![(CONFIG.to_owned(), Err(problem))],
+        Err(problem) => return vec![(CONFIG.to_owned(), Verdict::Wrong(problem))],
     };
-    let mut findings = vec![(CONFIG.to_owned(), Ok(said))];
+    let mut findings = vec![(CONFIG.to_owned(), Verdict::Ok(said))];
     let finished = dir.join(DONE).exists();
-    let at = match checkpoint::latest(&run.checkpoints()) {
-        Err(error) => return with(findings, "checkpoint", Err(error.to_string())),
-        Ok(None) if finished => Err("none, in a run that is done".to_owned()),
-        Ok(None) => Ok((Position::default(), "none yet".to_owned())),
-        Ok(Some((position, place))) => loads(&place, &config)
-            .map(|_| (position, format!("whole, {position}")))
-            .map_err(|error| error.to_string()),
+    let latest = match checkpoint::latest(&run.checkpoints()) {
+        Ok(latest) => latest,
+        Err(error) => {
+            findings.push(("checkpoint".to_owned(), Verdict::Wrong(error.to_string())));
+            return findings;
+        }
     };
-    let epochs = at.as_ref().map(|(position, _)| position.epochs).ok();
-    findings.push(("checkpoint".to_owned(), at.map(|(_, remark)| remark)));
-    if let Some(epochs) = epochs {
-        findings.push((METRICS.to_owned(), metrics(dir, epochs)));
+    let position = latest.as_ref().map(|(position, _)| *position);
+    let checkpoint = match &latest {
+        None if finished => Verdict::Wrong("none, in a run that is done".to_owned()),
+        None => Verdict::Ok("none yet".to_owned()),
+        Some((position, place)) => match loads(place, &config) {
+            Err(error) => Verdict::Wrong(error.to_string()),
+            Ok(_) => whole(place, *position),
+        },
+    };
+    let sound = !checkpoint.is_wrong();
+    findings.push(("checkpoint".to_owned(), checkpoint));
+    let epochs = position.unwrap_or_default().epochs;
+    if sound {
+        findings.push((METRICS.to_owned(), metrics(dir, epochs).into()));
     }
-    let done = match (finished, epochs) {
-        (false, _) => Ok("not yet: the command that began the run goes on with it".to_owned()),
-        (true, Some(epochs)) if epochs < config.epochs => {
-            Err(format!("says that the run is over, after {epochs} of {} epochs", config.epochs))
-        }
-        (true, _) => {
-            sums::check(dir, DONE).map(|files| format!("{files} files have their checksums"))
-        }
+    if !finished {
+        let remark = "not yet, so no checksums of config and metrics: the command that began the run goes on";
+        findings.push((DONE.to_owned(), Verdict::NotChecked(remark.to_owned())));
+        return findings;
+    }
+    let done = if sound && epochs < config.epochs {
+        Err(format!("says that the run is over, after {epochs} of {} epochs", config.epochs))
+    } else {
+        checksums(dir, position)
     };
-    with(findings, DONE, done)
+    findings.push((DONE.to_owned(), done.into()));
+    findings
 }
 
-fn with(mut findings: Vec<Finding>, what: &str, result: Result<String, String>) -> Vec<Finding> {
-    findings.push((what.to_owned(), result));
-    findings
+/// A checkpoint that loads: whether its checksums tell that it is the one that was written.
+fn whole(place: &Path, position: Position) -> Verdict {
+    match names_in(place, SUMS) {
+        Ok(names) if names == [MODEL, OPTIMIZER] => Verdict::Ok(format!("whole, {position}")),
+        Ok(_) => Verdict::Wrong(format!("its `{SUMS}` is not of its two files")),
+        // Older versions wrote none.
+        Err(_) if !place.join(SUMS).exists() => {
+            Verdict::NotChecked(format!("loads, {position}, but has no `{SUMS}`"))
+        }
+        Err(problem) => Verdict::Wrong(problem),
+    }
+}
+
+/// Checks the checksums of a finished run, and that they are of all its files.
+fn checksums(dir: &Path, position: Option<Position>) -> Result<String, String> {
+    let names = names_in(dir, DONE)?;
+    for name in Run::files(position) {
+        if !names.contains(&name) {
+            return Err(format!("has no checksum of `{name}`"));
+        }
+    }
+    sums::check(dir, DONE).map(|files| format!("{files} files have their checksums"))
+}
+
+/// What a list of checksums is of.
+fn names_in(folder: &Path, list: &str) -> Result<Vec<String>, String> {
+    let path = folder.join(list);
+    let text = fs::read_to_string(&path)
+        .map_err(|e| format!("`{}` can't be read: {e}", path.display()))?;
+    let sums = sums::parse(&text).map_err(|what| format!("`{}`: {what}", path.display()))?;
+    Ok(sums.into_iter().map(|(name, _)| name.to_owned()).collect())
 }
 
 /// The config of a run, and what can be said of it.

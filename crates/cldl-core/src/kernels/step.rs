@@ -18,7 +18,7 @@ const SUMS: usize = 64;
 pub fn sign_step(step_size: f32, eps: f32, x: &[f32], g: &[f32], d: &mut [f32]) {
     assert!(x.len() == g.len() && x.len() == d.len());
     let chunks = x.par_chunks(CHUNK).zip(g.par_chunks(CHUNK)).zip(d.par_chunks_mut(CHUNK));
-    chunks.for_each(|((x, g), d)| arch().dispatch(Step { step_size, eps, x, g, d }));
+    chunks.for_each(|((x, g), d)| arch().dispatch(Step { size: step_size, eps, x, g, d }));
 }
 
 /// `Σ |x|` of each example of so many floats.
@@ -32,7 +32,7 @@ pub fn l1_norms(len: usize, x: &[f32]) -> Vec<f32> {
 }
 
 struct Step<'a> {
-    step_size: f32,
+    size: f32,
     eps: f32,
     x: &'a [f32],
     g: &'a [f32],
@@ -44,10 +44,10 @@ impl WithSimd for Step<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { step_size, eps, x, g, d } = self;
+        let Self { size, eps, x, g, d } = self;
         for ((d, x), g) in d.iter_mut().zip(x).zip(g) {
             let sign = f32::from(0.0 < *g) - f32::from(*g < 0.0);
-            let moved = (*d + sign * step_size).clamp(-eps, eps);
+            let moved = (*d + sign * size).clamp(-eps, eps);
             *d = (x + moved).clamp(0.0, 1.0) - x;
         }
     }

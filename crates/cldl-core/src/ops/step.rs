@@ -63,7 +63,7 @@ mod tests {
         let len = dims.0 * dims.1 * dims.2;
         let mut stream = Stream::new(3, purpose, &[len as u64]);
         // Every seventh is 0: its sign too.
-        let float = |i: usize| if i % 7 == 0 { 0.0 } else { 1.4 * stream.uniform() - 0.2 };
+        let float = |i: usize| if i.is_multiple_of(7) { 0.0 } else { 1.4 * stream.uniform() - 0.2 };
         Tensor::from_vec((0..len).map(float).collect::<Vec<f32>>(), dims, &Device::Cpu).unwrap()
     }
 

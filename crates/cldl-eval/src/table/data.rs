@@ -228,7 +228,7 @@ fn cell<E>(
 }
 
 /// Four decimals: more are noise of the division.
-fn tidy(percent: f64) -> f64 {
+pub(super) fn tidy(percent: f64) -> f64 {
     // Adding zero turns -0 into 0.
     (percent * 1e4).round() / 1e4 + 0.0
 }

@@ -4,6 +4,7 @@
 //! here computes an accuracy.
 
 mod agreement;
+mod asked;
 mod csv;
 mod data;
 mod entries;
@@ -15,6 +16,7 @@ mod request;
 mod shape;
 mod sources;
 mod text;
+mod verify;
 mod write;
 
 #[cfg(test)]
@@ -29,7 +31,8 @@ pub use latex::latex;
 pub use markdown::markdown;
 pub use request::{Column, PaperRow, Request};
 pub use shape::{Check, Count, checks};
-pub use sources::{Sources, verify_table};
+pub use sources::Sources;
 pub use text::text;
+pub use verify::verify_table;
 use write::forms;
 pub use write::write_table;
