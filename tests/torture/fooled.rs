@@ -43,6 +43,11 @@ fn cut(bytes: Vec<u8>) -> Vec<u8> {
     bytes[..bytes.len() - 1].to_vec()
 }
 
+/// So much that little more than the file's kind is left.
+fn cut_short(bytes: Vec<u8>) -> Vec<u8> {
+    bytes[..20].to_vec()
+}
+
 /// The file as JSON, with `change` made.
 fn edited(bytes: &[u8], change: impl Fn(&mut Value)) -> Vec<u8> {
     let mut value: Value = serde_json::from_slice(bytes).unwrap();
@@ -60,7 +65,7 @@ fn digit(bytes: Vec<u8>, at: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 23] = [
     Case {
         file: "table.json",
         change: To(|b| edited(&b, |t| drop(t["rows"].as_array_mut().unwrap().pop()))),
@@ -94,6 +99,18 @@ const CASES: [Case; 19] = [
     Case { file: "table.tex", change: To(cut), says: Wrong("table.tex") },
     Case { file: "request.json", change: To(|b| digit(b, "\"eps\"")), says: Wrong("request.json") },
     Case { file: "request.json", change: Gone, says: NotChecked("request.json") },
+    Case {
+        file: "report.html",
+        change: To(|b| digit(b, "table.json, SHA-256 ")),
+        says: Wrong("report.html"),
+    },
+    Case { file: "report.html", change: Gone, says: NotChecked("pictures") },
+    Case {
+        file: "robustness.svg",
+        change: To(|b| digit(b, "computed from ")),
+        says: Wrong("robustness.svg"),
+    },
+    Case { file: "robustness.png", change: To(cut_short), says: Wrong("robustness.png") },
     Case { file: "model.safetensors", change: To(flipped), says: Wrong("model.safetensors") },
     Case { file: "model.safetensors", change: Gone, says: Wrong("checkpoint") },
     Case { file: "optimizer.safetensors", change: To(cut), says: Wrong("checkpoint") },

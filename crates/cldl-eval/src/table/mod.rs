@@ -7,6 +7,7 @@ mod agreement;
 mod asked;
 mod csv;
 mod data;
+mod drawn;
 mod entries;
 mod facts;
 mod json;

@@ -7,6 +7,7 @@ use cldl_core::sums::sha256;
 use cldl_core::{Finding, Verdict};
 
 use super::asked::{implied, impossible, name, unlike};
+use super::drawn;
 use super::{Cell, Request, Sources, Table, entries, forms};
 use crate::{Answers, EvalError, Store};
 
@@ -36,6 +37,7 @@ pub fn verify_table(
         findings.push((TABLE.to_owned(), Verdict::Wrong(format!("contradicts itself: {problem}"))));
     }
     findings.push((REQUEST.to_owned(), request(folder, &table)));
+    findings.extend(drawn::findings(folder, TABLE));
     let Some(sources) = &table.computed_from else {
         let remark = "table.json names no sources (it is of an older version): models and numbers";
         findings.push(("sources".to_owned(), Verdict::NotChecked(remark.to_owned())));
