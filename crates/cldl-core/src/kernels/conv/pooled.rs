@@ -44,6 +44,8 @@ pub fn conv_pool_forward(
     argmax: &mut [f32],
 ) {
     let grid = shape.pooled();
+    assert!(x.len() == shape.batch * shape.in_len() && weight.len() == shape.weight_len());
+    assert!(bias.is_none_or(|bias| bias.len() == shape.out_ch));
     assert_eq!(y.len(), shape.batch * grid.out_len());
     assert_eq!(argmax.len() * lanes, y.len());
     if !y.is_empty() {
@@ -56,6 +58,14 @@ impl ConvShape {
     pub(super) fn pooled(&self) -> Grid {
         Grid { h: self.out_h(), w: self.out_w(), ch: self.out_ch }
     }
+}
+
+/// How the maxima of an image come about.
+enum Way<'a> {
+    /// In registers, where they can.
+    Windows(Windows<'a>),
+    /// From outputs in the cache.
+    Outputs(Outputs<'a>),
 }
 
 struct Pooled<'a> {
@@ -77,23 +87,26 @@ impl WithSimd for Pooled<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, grid, lanes, known, x, weight, bias, slope, y, argmax } = self;
         let examples = shape.batch / lanes;
-        let windows = Windows::new(shape, S::F32_LANES, weight, bias);
-        let outputs = Outputs::new(shape, S::F32_LANES, x, weight, bias, examples);
+        let way = match Windows::new(shape, S::F32_LANES, weight, bias) {
+            Some(windows) => Way::Windows(windows),
+            None => Way::Outputs(Outputs::new(shape, S::F32_LANES, x, weight, bias, examples)),
+        };
         let compute = |(example, (mut y, argmax)): (usize, (Vec<&mut [f32]>, &mut [f32]))| {
             for (lane, y) in y.iter_mut().enumerate().skip(known) {
                 let (index, is_tangent) = (lane * examples + example, 0 < lane);
-                if let Some(windows) = &windows {
-                    windows.image(simd, &x, index, is_tangent, y, argmax);
-                    continue;
-                }
-                with_scratch(shape.out_len(), |x| {
-                    outputs.image(simd, index, Finish::default(), x);
-                    if is_tangent {
-                        simd.vectorize(Gather { grid, x, y, argmax });
-                    } else {
-                        simd.vectorize(Max { grid, x, y, argmax });
+                match &way {
+                    Way::Windows(windows) => {
+                        windows.image(simd, &x, index, is_tangent, y, argmax);
                     }
-                });
+                    Way::Outputs(outputs) => with_scratch(shape.out_len(), |x| {
+                        outputs.image(simd, index, Finish::default(), x);
+                        if is_tangent {
+                            simd.vectorize(Gather { grid, x, y, argmax });
+                        } else {
+                            simd.vectorize(Max { grid, x, y, argmax });
+                        }
+                    }),
+                }
             }
             let [values, tangents @ ..] = &mut y[..] else { return };
             // The tangent first: it needs the value as it is.

@@ -57,8 +57,7 @@ impl PooledGradients<'_> {
             for i in 0..shape.kernel {
                 let x = &x[(row * shape.stride + i) * padding.row()..];
                 for (col, patch) in patches.chunks_exact_mut(*patch).enumerate() {
-                    let from: &[f32; COPIED] =
-                        x[col * shape.stride..].first_chunk().expect("slack");
+                    let from = &x[col * shape.stride..][..COPIED];
                     patch[i * shape.kernel..][..COPIED].copy_from_slice(from);
                 }
             }
