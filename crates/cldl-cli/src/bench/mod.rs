@@ -1,5 +1,6 @@
 //! `cldl bench`
 
+mod kernels;
 mod profile;
 mod rows;
 
@@ -46,6 +47,10 @@ pub(crate) struct Args {
     /// Also say where the time goes: every kernel by shape, and what is left to candle and the rest
     #[arg(long)]
     profile: bool,
+    /// Measure no steps, but every kernel by itself: the layers' outputs, and the gradients of their inputs
+    /// and weights
+    #[arg(long, conflicts_with_all = ["only", "profile", "members"])]
+    kernels: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -68,13 +73,22 @@ A training step needs no gradient of the images: the first layer counts one pass
 Examples:
   cldl bench
   cldl bench --arch resnet20 --only cldl,ce --threads 2 --json
-  cldl bench --only pgd10 --profile";
+  cldl bench --only pgd10 --profile
+  cldl bench --arch resnet20 --kernels --threads 1";
 
 /// What the machine can do at best.
 #[derive(Clone, Copy)]
 struct Machine {
     peak_gflops: f64,
     memory_gbs: f64,
+}
+
+impl Machine {
+    fn text(self) -> String {
+        let Self { peak_gflops, memory_gbs } = self;
+        let threads = rayon::current_num_threads();
+        format!("{threads} threads; peak {peak_gflops:.0} GFLOP/s, memory {memory_gbs:.0} GB/s")
+    }
 }
 
 /// What was measured of a row.
@@ -110,8 +124,11 @@ impl Args {
             }
         }
         let rows = Row::chosen(&self.only, self.members)?;
-        let subject = Subject::new(self.arch, self.members, self.batch, &device)?;
         let machine = Machine { peak_gflops: fma_peak(), memory_gbs: memory_bandwidth() };
+        if self.kernels {
+            return kernels::run(&self, machine);
+        }
+        let subject = Subject::new(self.arch, self.members, self.batch, &device)?;
         let bar = progress::bar(rows.len() as u64, 0, "rows");
         let mut measured = Vec::with_capacity(rows.len());
         for row in rows {
@@ -130,13 +147,11 @@ impl Args {
         let memory = peak_bytes()
             .map_or_else(String::new, |bytes| format!(", {} MiB of memory at most", bytes >> 20));
         let notes = format!(
-            "{} {}, batch {}, {} threads; peak {:.0} GFLOP/s, memory {:.0} GB/s{memory}",
+            "{} {}, batch {}, {}{memory}",
             self.members,
             self.arch,
             self.batch,
-            rayon::current_num_threads(),
-            machine.peak_gflops,
-            machine.memory_gbs
+            machine.text()
         );
         let profiles = measured.iter().filter(|row| !row.profile.is_empty());
         let profiles: Vec<String> = profiles.map(profile_text).collect();
@@ -212,7 +227,8 @@ fn profile_text(row: &Measured) -> String {
     let cells = |kernel: &Kernel| {
         let gflops = 2.0 * kernel.macs as f64 / kernel.seconds / 1e9;
         let of_peak = format!("{:.0} %", 100.0 * gflops / row.peak_gflops);
-        let limit = kernel.limit(row.peak_gflops, row.memory_gbs);
+        let limit =
+            profile::limit(kernel.macs, kernel.bytes, row.peak_gflops, row.memory_gbs);
         let of_limit = format!("{:.0} %", 100.0 * limit / kernel.seconds);
         vec![
             kernel.name.clone(),

@@ -25,11 +25,9 @@ pub(super) struct Kernel {
     pub(super) bytes: u64,
 }
 
-impl Kernel {
-    /// The least seconds that a machine of so many GFLOP/s and GB/s would take: whichever is slower.
-    pub(super) fn limit(&self, peak_gflops: f64, memory_gbs: f64) -> f64 {
-        (2.0 * self.macs as f64 / peak_gflops).max(self.bytes as f64 / memory_gbs) / 1e9
-    }
+/// The least seconds that a machine of so many GFLOP/s and GB/s would take: whichever is slower.
+pub(super) fn limit(macs: u64, bytes: u64, peak_gflops: f64, memory_gbs: f64) -> f64 {
+    (2.0 * macs as f64 / peak_gflops).max(bytes as f64 / memory_gbs) / 1e9
 }
 
 /// Runs `steps` and adds up what each kernel took, most first.

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
 use super::sized::run_sized;
+use super::tile::load;
 use super::unroll::unroll;
 use pulp::{MemMask, Simd, WithSimd};
 
@@ -10,7 +11,8 @@ use pulp::{MemMask, Simd, WithSimd};
 /// `c[i, v] = init[v] + Σ_{r < rows} Σ_{l < len} a[r, i, l] · b[r, l, v]`
 ///
 /// As in [`super::tile::Tile`], but a vector holds neighboring terms `l`, not neighboring outputs
-/// `v`: where a layer has 1 or 3 channels, or 2 more than a multiple of 16, hardly a lane is idle.
+/// `v`: where a layer has 1 or 3 channels, or 2 more than a multiple of 16, hardly a lane is idle. A stride
+/// is named by the index that it belongs to, and counts floats.
 #[derive(Debug)]
 pub(super) struct Dots<'a> {
     pub rows: usize,
@@ -18,8 +20,11 @@ pub(super) struct Dots<'a> {
     pub a: &'a [f32],
     pub a_r: usize,
     pub a_i: usize,
-    /// In the order (row, vector of terms, output, lane), zeros after the last term of a row.
     pub b: &'a [f32],
+    pub b_r: usize,
+    /// From a vector of terms to the next.
+    pub b_l: usize,
+    pub b_v: usize,
     pub init: &'a [f32],
     pub c: &'a mut [f32],
     pub c_i: usize,
@@ -33,10 +38,15 @@ pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
     match (S::REGISTER_COUNT, width) {
         (32.., 1) => 12,
         (32.., 2) => 8,
-        (32.., _) | (_, 1) => 6,
-        (_, 2) => 4,
+        (32.., _) | (_, 1 | 2) => 6,
+        (_, 3) => 4,
         _ => 2,
     }
+}
+
+/// Outputs in the block that reads least for its multiplications.
+pub(super) const fn best_width<S: Simd>() -> usize {
+    if 32 <= S::REGISTER_COUNT { 4 } else { 3 }
 }
 
 impl Dots<'_> {
@@ -59,30 +69,30 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Dots { rows, len, a, a_r, a_i, b, init, c, c_i } = self.0;
+        let Dots { rows, len, a, a_r, a_i, b, b_r, b_l, b_v, init, c, c_i } = self.0;
         let lanes = S::F32_LANES;
         let (vectors, rest) = (len / lanes, len % lanes);
         assert_eq!(init.len(), WIDTH);
         assert!((HEIGHT - 1) * c_i + WIDTH <= c.len());
-        assert!(rows * len.next_multiple_of(lanes) * WIDTH <= b.len());
-        if 0 < rows {
+        if 0 < rows && 0 < len {
             assert!((rows - 1) * a_r + (HEIGHT - 1) * a_i + len <= a.len());
+            let last = (rows - 1) * b_r + (len - 1) / lanes * b_l + (WIDTH - 1) * b_v;
+            assert!(last + lanes.min((len - 1) % lanes + 1) <= b.len() && lanes <= b_l);
         }
         // Lanes past the end are not read: what lies there may be NaN, which times 0 is not 0.
         let mask = MemMask::from(simd.mask_between_m32s(0, rest as u32).mask());
         let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
         // SAFETY: the assertions above bound every index that the loops form.
         unsafe {
-            let mut b = b.as_ptr();
             for row in 0..rows {
-                let mut a = a.as_ptr().add(row * a_r);
+                let (mut a, mut b) = (a.as_ptr().add(row * a_r), b.as_ptr().add(row * b_r));
                 for _ in 0..vectors {
-                    add(simd, &mut sums, b, |i| a.add(i * a_i).cast::<S::f32s>().read_unaligned());
-                    (a, b) = (a.add(lanes), b.add(WIDTH * lanes));
+                    add(simd, &mut sums, |i| load::<S>(a.add(i * a_i)), |v| load::<S>(b.add(v * b_v)));
+                    (a, b) = (a.add(lanes), b.add(b_l));
                 }
                 if 0 < rest {
-                    add(simd, &mut sums, b, |i| simd.mask_load_ptr_f32s(mask, a.add(i * a_i)));
-                    b = b.add(WIDTH * lanes);
+                    let read = |from| simd.mask_load_ptr_f32s(mask, from);
+                    add(simd, &mut sums, |i| read(a.add(i * a_i)), |v| read(b.add(v * b_v)));
                 }
             }
         }
@@ -96,16 +106,15 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
 
 /// Adds the products of one vector of terms.
 #[inline(always)]
-unsafe fn add<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
+fn add<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     simd: S,
     sums: &mut [[S::f32s; WIDTH]; HEIGHT],
-    b: *const f32,
     a: impl Fn(usize) -> S::f32s,
+    b: impl Fn(usize) -> S::f32s,
 ) {
     let mut vectors = [simd.splat_f32s(0.0); WIDTH];
     unroll!(for v in 0..WIDTH {
-        // SAFETY: the caller promises `WIDTH` vectors at `b`.
-        vectors[v] = unsafe { b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
+        vectors[v] = b(v);
     });
     unroll!(for i in 0..HEIGHT {
         let a = a(i);

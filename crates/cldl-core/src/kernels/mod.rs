@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "these numbers have no rounding errors"))]
 
 mod activation;
+mod alone;
 mod arch;
 mod channels;
 mod conv;
@@ -25,6 +26,7 @@ mod pool;
 mod prefetch;
 mod products;
 mod rearrange;
+mod scratch;
 mod sized;
 mod slide;
 mod step;
@@ -32,6 +34,7 @@ mod tile;
 mod unroll;
 
 pub use activation::{add_assign, leaky_relu, leaky_relu_backward};
+pub use alone::{Alone, Layer, Pass, lenet5_layers, resnet20_layers};
 pub use arch::family;
 pub use conv::{
     ConvShape, InputGrad, WeightGrad, bias_grad, conv_backward, conv_forward, conv_forward_summed,

@@ -34,6 +34,9 @@ pub(super) struct Tile<'a> {
     pub channels: usize,
 }
 
+/// Lanes of the longest vector.
+pub(super) const MAX_LANES: usize = 16;
+
 /// Vectors in the widest tile.
 pub(super) const MAX_WIDTH: usize = 3;
 
@@ -143,6 +146,17 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
 pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: the caller promises a vector at `from`.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+/// The vector whose first lanes are `from`, at most a vector of them; the others are zero.
+#[inline(always)]
+pub(super) fn read<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
+    if from.len() == S::F32_LANES {
+        // SAFETY: a vector has as many floats as `from`.
+        unsafe { load::<S>(from.as_ptr()) }
+    } else {
+        simd.partial_load_f32s(from)
+    }
 }
 
 /// Stores the first lanes of `vector`, as many as `to` has.

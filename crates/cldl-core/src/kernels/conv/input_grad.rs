@@ -6,8 +6,8 @@
 //! multiplication is spent on padding, and any stride is the same to it.
 
 use super::ConvShape;
-use super::padding::with_scratch;
 use super::planar_grad::PlanarGradients;
+use crate::kernels::scratch::with_scratch;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
 use pulp::{Simd, WithSimd};

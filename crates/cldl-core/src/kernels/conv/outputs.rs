@@ -185,7 +185,8 @@ impl WithSimd for Image<'_> {
                             tile.run(simd, height, width);
                         }
                         Form::Inner => {
-                            self.inner(block, row, col).run(simd, height, block.channels);
+                            let dots = self.inner(block, S::F32_LANES, row, col);
+                            dots.run(simd, height, block.channels);
                         }
                     }
                 }
@@ -246,15 +247,25 @@ impl Image<'_> {
     }
 
     #[inline(always)]
-    fn inner<'a>(&'a mut self, block: &'a Block, row: usize, col: usize) -> Dots<'a> {
+    fn inner<'a>(
+        &'a mut self,
+        block: &'a Block,
+        lanes: usize,
+        row: usize,
+        col: usize,
+    ) -> Dots<'a> {
         let (x, y) = self.offsets(row, col);
+        let len = self.shape.kernel * self.shape.in_ch;
         Dots {
             rows: self.shape.kernel,
-            len: self.shape.kernel * self.shape.in_ch,
+            len,
             a: &self.x[x..],
             a_r: self.row,
             a_i: self.shape.stride * self.shape.in_ch,
             b: &block.weights,
+            b_r: len.div_ceil(lanes) * block.channels * lanes,
+            b_l: block.channels * lanes,
+            b_v: lanes,
             init: &self.init[block.first..][..block.channels],
             c: &mut self.y[y + block.first..],
             c_i: self.shape.out_ch,

@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "bounds are checked once per block, not once per multiplication")]
 
 use super::ConvShape;
-use super::padding::with_scratch;
+use crate::kernels::scratch::with_scratch;
 use crate::kernels::tile::{load, tiles};
 use crate::kernels::unroll::unroll;
 use pulp::{Simd, WithSimd};

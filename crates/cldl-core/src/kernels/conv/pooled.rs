@@ -5,8 +5,8 @@
 use super::ConvShape;
 use super::forward::by_example;
 use super::outputs::Outputs;
-use super::padding::with_scratch;
 use super::windows::Windows;
+use crate::kernels::scratch::with_scratch;
 use crate::kernels::activation::{Backward, Forward};
 use crate::kernels::arch::arch;
 use crate::kernels::pool::{Gather, Grid, Max};

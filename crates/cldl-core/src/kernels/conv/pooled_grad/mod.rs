@@ -9,8 +9,9 @@ mod input;
 mod products;
 
 use super::ConvShape;
-use super::padding::{Padding, with_scratch};
+use super::padding::Padding;
 use crate::kernels::pool::Grid;
+use crate::kernels::scratch::with_scratch;
 use crate::kernels::{Images, Unpooled};
 use input::{Input, SizedInput};
 use products::{Products, SizedProducts};

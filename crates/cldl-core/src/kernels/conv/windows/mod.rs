@@ -12,9 +12,10 @@ mod places;
 mod tile;
 
 use super::ConvShape;
-use super::padding::{Padding, with_scratch};
+use super::padding::Padding;
 use crate::kernels::Images;
 use crate::kernels::pool::Grid;
+use crate::kernels::scratch::with_scratch;
 use crate::kernels::tile::{store, tiles};
 use places::Maxima;
 use pulp::{Simd, WithSimd};

@@ -3,11 +3,8 @@
 use super::Block;
 use super::tile::FOUR;
 use crate::kernels::pool::wins;
-use crate::kernels::tile::store;
+use crate::kernels::tile::{MAX_LANES, store};
 use pulp::Simd;
-
-/// Lanes of the longest vector.
-const MAX_LANES: usize = 16;
 
 /// Where the maxima go: pixels of `ch` channels, from the `first` of the tile up to the `end` of its row.
 pub(super) struct Maxima<'a> {

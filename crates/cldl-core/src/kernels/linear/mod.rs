@@ -1,9 +1,19 @@
-//! The linear layer `y = x Wᵀ + b` and its gradients, as products of the `gemm` crate.
-#![allow(unsafe_code, reason = "gemm's interface is raw pointers")]
+//! The linear layer `y = x Wᵀ + b` and its gradients.
+//!
+//! No factor is written anew: outputs are inner products of rows as they lie, and the gradients read whole
+//! rows of one factor and single numbers of the other.
 
-use gemm::Parallelism;
-use rayon::prelude::*;
+mod outputs;
+mod product;
+
+use super::arch::arch;
+use outputs::Outputs;
+use product::Product;
 use tracing::instrument;
+
+/// Rows of the result that one task computes: enough for what it reads of the other factor to pay. A
+/// constant, like all sizes of blocks: so the order of every sum depends on the shapes alone.
+const TASK: usize = 32;
 
 /// `y = x Wᵀ + b`, with `b` added to the first `biased` rows only: the rest of a dual number is its
 /// tangent.
@@ -30,13 +40,11 @@ pub fn linear_forward(
     biased: usize,
     y: &mut [f32],
 ) {
-    let (x, weight) =
-        (Matrix::new(x, rows, in_features), Matrix::new(weight, out_features, in_features));
-    y.fill(0.0);
-    if let Some(bias) = bias {
-        y.chunks_exact_mut(out_features).take(biased).for_each(|y| y.copy_from_slice(bias));
-    }
-    add_product(x, weight.transposed(), y);
+    check([rows, in_features, out_features], x, weight, y);
+    assert!(bias.is_none_or(|bias| bias.len() == out_features));
+    let zeros = vec![0.0; out_features];
+    let init = [bias.unwrap_or(&zeros), &zeros];
+    arch().dispatch(Outputs { in_features, out_features, x, weight, init, biased, y });
 }
 
 /// Gradient of the input: `dx = dy W`.
@@ -60,9 +68,9 @@ pub fn linear_input_grad(
     weight: &[f32],
     dx: &mut [f32],
 ) {
-    dx.fill(0.0);
-    let weight = Matrix::new(weight, out_features, in_features);
-    add_product(Matrix::new(dy, rows, out_features), weight, dx);
+    check([rows, in_features, out_features], dx, weight, dy);
+    let (a, a_i, a_l) = (dy, out_features, 1);
+    arch().dispatch(Product { a, a_i, a_l, b: weight, c: dx, columns: in_features });
 }
 
 /// Gradient of the weight: `dW = dyᵀ x`.
@@ -86,96 +94,16 @@ pub fn linear_weight_grad(
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    dw.fill(0.0);
-    let dy = Matrix::new(dy, rows, out_features);
-    add_product(dy.transposed(), Matrix::new(x, rows, in_features), dw);
+    check([rows, in_features, out_features], x, dw, dy);
+    let (a, a_i, a_l) = (dy, 1, out_features);
+    arch().dispatch(Product { a, a_i, a_l, b: x, c: dw, columns: in_features });
 }
 
-/// A view of a row-major matrix or of its transpose.
-#[derive(Debug, Clone, Copy)]
-struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+/// Panics if the length of a layer's input, weight or output contradicts its rows and features.
+fn check([rows, inputs, outputs]: [usize; 3], x: &[f32], weight: &[f32], y: &[f32]) {
+    assert!(x.len() == rows * inputs && weight.len() == outputs * inputs);
+    assert_eq!(y.len(), rows * outputs);
 }
-
-impl<'a> Matrix<'a> {
-    fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols);
-        Self { data, rows, cols, row_stride: cols, col_stride: 1 }
-    }
-
-    fn transposed(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
-    }
-}
-
-/// Rows and columns of the blocks in which a product is computed. Constants, and `gemm` itself is
-/// told nothing of threads: so the order of every sum depends on the shapes alone.
-const BLOCK_ROWS: usize = 256;
-const BLOCK_COLS: usize = 256;
-
-/// `out += a b`, with `out` row-major.
-fn add_product(a: Matrix, b: Matrix, out: &mut [f32]) {
-    assert_eq!(a.cols, b.rows);
-    assert_eq!(out.len(), a.rows * b.cols);
-    let row_blocks = (0..a.rows).into_par_iter().step_by(BLOCK_ROWS);
-    let blocks = row_blocks
-        .flat_map(|row| (0..b.cols).into_par_iter().step_by(BLOCK_COLS).map(move |col| (row, col)));
-    let out = Pointer(out.as_mut_ptr());
-    blocks.for_each(|(row, col)| {
-        let (rows, cols) = (BLOCK_ROWS.min(a.rows - row), BLOCK_COLS.min(b.cols - col));
-        // SAFETY: each view covers its slice, `out` has the product's shape, blocks are disjoint.
-        unsafe {
-            gemm::gemm(
-                rows,
-                cols,
-                a.cols,
-                out.at(row * b.cols + col),
-                1,
-                b.cols.cast_signed(),
-                true,
-                a.data.as_ptr().add(row * a.row_stride),
-                a.col_stride.cast_signed(),
-                a.row_stride.cast_signed(),
-                b.data.as_ptr().add(col * b.col_stride),
-                b.col_stride.cast_signed(),
-                b.row_stride.cast_signed(),
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-        }
-    });
-}
-
-/// A place to write to from several threads, each in a block of its own.
-#[derive(Clone, Copy)]
-struct Pointer(*mut f32);
-
-impl Pointer {
-    /// A method, because a closure that named the field would capture the bare pointer.
-    unsafe fn at(self, offset: usize) -> *mut f32 {
-        // SAFETY: the caller promises that the offset lies inside.
-        unsafe { self.0.add(offset) }
-    }
-}
-
-// SAFETY: the threads write to disjoint blocks.
-unsafe impl Send for Pointer {}
-// SAFETY: the same.
-unsafe impl Sync for Pointer {}
 
 #[cfg(test)]
 mod tests {
@@ -183,7 +111,7 @@ mod tests {
     use crate::Stream;
 
     /// Rows, input and output features: the layers of LeNet-5 and odd ones.
-    const SHAPES: [(usize, usize, usize); 8] = [
+    const SHAPES: [(usize, usize, usize); 9] = [
         (128, 800, 500),
         (128, 500, 64),
         (128, 64, 10),
@@ -192,6 +120,7 @@ mod tests {
         (3, 7, 5),
         (2, 1, 1),
         (33, 500, 1),
+        (70, 19, 37),
     ];
 
     fn random(purpose: &str, len: usize) -> Vec<f32> {

@@ -1,0 +1,112 @@
+//! `cldl bench --kernels`: every kernel by itself.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use cldl_core::kernels::{Alone, Pass, lenet5_layers, resnet20_layers};
+use cldl_models::Arch;
+use serde::Serialize;
+
+use super::{Args, Machine, profile};
+use crate::common;
+use crate::output::Grid;
+use crate::progress;
+
+/// How long a kernel is run over and over for one measurement, at least.
+const SPAN: Duration = Duration::from_millis(20);
+
+/// What was measured of a layer's pass.
+#[derive(Serialize)]
+struct Measured {
+    system: &'static str,
+    arch: Arch,
+    layer: String,
+    pass: &'static str,
+    batch: usize,
+    threads: usize,
+    seconds: f64,
+    gflops: f64,
+    peak_gflops: f64,
+    memory_gbs: f64,
+    /// That the pass must read and write at least.
+    bytes: u64,
+    /// The least seconds that the machine's peak and memory allow.
+    limit: f64,
+}
+
+/// Measures all kernels of the architecture's layers and prints them.
+pub(super) fn run(args: &Args, machine: Machine) -> Result<()> {
+    let layers = match args.arch {
+        Arch::LeNet5 => lenet5_layers(args.batch),
+        Arch::ResNet20 => resnet20_layers(args.batch),
+    };
+    let bar = progress::bar((layers.len() * Pass::ALL.len()) as u64, 0, "kernels");
+    let mut measured = Vec::with_capacity(layers.len() * Pass::ALL.len());
+    for layer in layers {
+        let mut alone = Alone::new(layer);
+        for pass in Pass::ALL {
+            bar.set_message(format!("{layer}: {}", pass.name()));
+            let seconds = seconds(args.repeat, || alone.run(pass));
+            let (macs, bytes) = (alone.macs() as u64, 4 * alone.moved() as u64);
+            let Machine { peak_gflops, memory_gbs } = machine;
+            let row = Measured {
+                system: "cldl",
+                arch: args.arch,
+                layer: layer.to_string(),
+                pass: pass.name(),
+                batch: args.batch,
+                threads: rayon::current_num_threads(),
+                seconds,
+                gflops: 2.0 * macs as f64 / seconds / 1e9,
+                peak_gflops,
+                memory_gbs,
+                bytes,
+                limit: profile::limit(macs, bytes, peak_gflops, memory_gbs),
+            };
+            if args.json {
+                common::print(true, &row, "")?;
+            }
+            measured.push(row);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    if args.json {
+        return Ok(());
+    }
+    common::print(false, &(), &grid(&measured).text(&machine.text()))
+}
+
+/// The median of so many measurements.
+fn seconds(repeat: usize, mut run: impl FnMut()) -> f64 {
+    let mut measure = || {
+        let start = Instant::now();
+        let mut runs = 0;
+        while start.elapsed() < SPAN {
+            run();
+            runs += 1;
+        }
+        start.elapsed().as_secs_f64() / f64::from(runs)
+    };
+    // To fill caches.
+    measure();
+    let mut times: Vec<f64> = (0..repeat).map(|_| measure()).collect();
+    times.sort_by(f64::total_cmp);
+    times[repeat / 2]
+}
+
+fn grid(rows: &[Measured]) -> Grid {
+    let head = ["layer", "pass", "ms", "GFLOP/s", "of peak", "MB", "of limit"].map(str::to_owned);
+    let cells = |row: &Measured| {
+        vec![
+            row.layer.clone(),
+            row.pass.to_owned(),
+            format!("{:.3}", 1e3 * row.seconds),
+            format!("{:.1}", row.gflops),
+            format!("{:.0} %", 100.0 * row.gflops / row.peak_gflops),
+            format!("{:.1}", row.bytes as f64 / 1e6),
+            format!("{:.0} %", 100.0 * row.limit / row.seconds),
+        ]
+    };
+    Grid { head: head.to_vec(), rows: rows.iter().map(cells).collect() }
+}
