@@ -39,15 +39,15 @@ impl LeNet5 {
 
     /// Layers 1 to 4 after their ReLU (conv1, conv2, 500, representation), 5 the logits.
     pub(crate) fn features<L: Layers>(&self, x: &L, layer: usize, mode: Mode) -> Result<L> {
-        let conv1 = self.conv1.forward(x, mode)?.leaky_relu(0.0)?;
         if layer == 1 {
-            return Ok(conv1);
+            return self.conv1.forward(x, mode)?.leaky_relu(0.0);
         }
-        let conv2 = self.conv2.forward(&conv1.max_pool2()?, mode)?.leaky_relu(0.0)?;
+        let conv1 = self.conv1.pooled(x, mode)?;
         if layer == 2 {
-            return Ok(conv2);
+            return self.conv2.forward(&conv1, mode)?.leaky_relu(0.0);
         }
-        let hidden = self.hidden.forward(&conv2.max_pool2()?.flatten()?, mode)?.leaky_relu(0.0)?;
+        let conv2 = self.conv2.pooled(&conv1, mode)?;
+        let hidden = self.hidden.forward(&conv2.flatten()?, mode)?.leaky_relu(0.0)?;
         if layer == 3 {
             return Ok(hidden);
         }

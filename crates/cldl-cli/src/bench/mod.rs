@@ -227,8 +227,7 @@ fn profile_text(row: &Measured) -> String {
     let cells = |kernel: &Kernel| {
         let gflops = 2.0 * kernel.macs as f64 / kernel.seconds / 1e9;
         let of_peak = format!("{:.0} %", 100.0 * gflops / row.peak_gflops);
-        let limit =
-            profile::limit(kernel.macs, kernel.bytes, row.peak_gflops, row.memory_gbs);
+        let limit = profile::limit(kernel.macs, kernel.bytes, row.peak_gflops, row.memory_gbs);
         let of_limit = format!("{:.0} %", 100.0 * limit / kernel.seconds);
         vec![
             kernel.name.clone(),

@@ -1,6 +1,6 @@
 //! The choice of the instruction set.
 
-use pulp::Arch;
+use pulp::{Arch, Simd};
 
 /// The best instruction set of this machine.
 pub(super) fn arch() -> Arch {
@@ -9,6 +9,25 @@ pub(super) fn arch() -> Arch {
         return arch;
     }
     Arch::new()
+}
+
+/// The vector registers of an instruction set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Registers {
+    /// Floats in one.
+    pub lanes: usize,
+    pub count: usize,
+}
+
+impl Registers {
+    pub(super) const fn of<S: Simd>() -> Self {
+        Self { lanes: S::F32_LANES, count: S::REGISTER_COUNT }
+    }
+
+    /// Whether there are enough for sums beside more than a few operands.
+    pub(super) const fn are_many(self) -> bool {
+        32 <= self.count
+    }
 }
 
 /// The family of instruction sets that results may depend on: the vectors' length sets the order of sums.

@@ -1,6 +1,7 @@
 //! The inner loop for outputs of a few channels: vectors run along the terms of the sums.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::arch::Registers;
 use super::sized::run_sized;
 use super::tile::load;
 use super::unroll::unroll;
@@ -35,18 +36,18 @@ pub(super) const MAX_WIDTH: usize = 4;
 
 /// Runs in the highest block whose accumulators fit into the registers of `S`.
 pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
-    match (S::REGISTER_COUNT, width) {
-        (32.., 1) => 12,
-        (32.., 2) => 8,
-        (32.., _) | (_, 1 | 2) => 6,
-        (_, 3) => 4,
-        _ => 2,
+    match (Registers::of::<S>().are_many(), width) {
+        (true, 1) => 12,
+        (true, 2) => 8,
+        (true, _) | (false, 1 | 2) => 6,
+        (false, 3) => 3,
+        (false, _) => 2,
     }
 }
 
 /// Outputs in the block that reads least for its multiplications.
 pub(super) const fn best_width<S: Simd>() -> usize {
-    if 32 <= S::REGISTER_COUNT { 4 } else { 3 }
+    if Registers::of::<S>().are_many() { 4 } else { 2 }
 }
 
 impl Dots<'_> {
@@ -87,7 +88,12 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
             for row in 0..rows {
                 let (mut a, mut b) = (a.as_ptr().add(row * a_r), b.as_ptr().add(row * b_r));
                 for _ in 0..vectors {
-                    add(simd, &mut sums, |i| load::<S>(a.add(i * a_i)), |v| load::<S>(b.add(v * b_v)));
+                    add(
+                        simd,
+                        &mut sums,
+                        |i| load::<S>(a.add(i * a_i)),
+                        |v| load::<S>(b.add(v * b_v)),
+                    );
                     (a, b) = (a.add(lanes), b.add(b_l));
                 }
                 if 0 < rest {

@@ -4,6 +4,7 @@
 //! pixel that was loaded serves every window of the row that it lies in.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::arch::Registers;
 use super::sized::run_sized;
 use super::tile::{load, store};
 use super::unroll::unroll;
@@ -36,7 +37,7 @@ pub(super) struct Slide<'a> {
 /// The most windows of one tile: their sums, a row of taps and a pixel are in registers. None if `S` has
 /// too few for a pixel to serve many.
 pub(super) const fn max_height<S: Simd>(_width: usize) -> usize {
-    if 32 <= S::REGISTER_COUNT { 16 } else { 0 }
+    if Registers::of::<S>().are_many() { 16 } else { 0 }
 }
 
 impl Slide<'_> {

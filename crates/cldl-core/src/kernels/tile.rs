@@ -1,15 +1,16 @@
 //! The one inner loop of all convolutions: a tile of outputs held in vector registers.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::arch::Registers;
 use super::sized::run_sized;
 use super::unroll::unroll;
 use pulp::{MemMask, Simd, WithSimd};
 
 /// A sum of outer products, `height` scalars by `width` vectors:
 ///
-/// `c[i, v] = init[v] + Σ_{r < rows} Σ_{l < len} a[r, l, i] · b[r, l, v]`
+/// `c[i, v] = start + Σ_{r < rows} Σ_{l < len} a[r, l, i] · b[r, l, v]`
 ///
-/// where `a` is read as scalars and `b`, `init` and `c` as vectors over neighboring channels. A
+/// where `a` is read as scalars and `b` and `c` as vectors over neighboring channels. A
 /// stride is named by the index that it belongs to, and counts floats.
 ///
 /// With `a` the image and `b` the weights it is a convolution, with `a` the output's gradient and
@@ -23,50 +24,82 @@ pub(super) struct Tile<'a> {
     pub a_r: usize,
     pub a_l: usize,
     pub a_i: usize,
+    /// Where registers are few, `i` may go on in another row.
+    pub a_turn: Turn,
     pub b: &'a [f32],
     pub b_r: usize,
     pub b_l: usize,
-    /// `None` adds to `c` instead, one `i` after the other: their vectors may overlap in `c`.
-    pub init: Option<&'a [f32]>,
+    pub start: Start<'a>,
     pub c: &'a mut [f32],
     pub c_i: usize,
     /// Channels to store, at most `width` vectors and more than one vector less.
     pub channels: usize,
 }
 
+/// From the `at`-th scalar on, the scalars lie so many floats further than their stride says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub at: usize,
+    pub skip: usize,
+}
+
+impl Turn {
+    pub(super) const NONE: Self = Self { at: usize::MAX, skip: 0 };
+}
+
+/// What the sums of a tile begin with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start<'a> {
+    /// Vectors, the same for each `i`.
+    With(&'a [f32]),
+    /// What `c` holds: a sum that is taken up again.
+    Resume,
+    /// Nothing: at the end they are added to `c`, one `i` after the other, as their vectors may overlap.
+    Add,
+}
+
 /// Lanes of the longest vector.
 pub(super) const MAX_LANES: usize = 16;
 
-/// Vectors in the widest tile.
+/// Vectors in the widest tile of all.
 pub(super) const MAX_WIDTH: usize = 3;
+
+/// Vectors in the widest tile whose operands leave registers for enough sums: a sum that is kept in memory
+/// makes each of its additions wait for the last one.
+pub(super) const fn max_width(registers: Registers) -> usize {
+    if registers.are_many() { MAX_WIDTH } else { 2 }
+}
 
 /// Scalars in the highest tile of `width` whose accumulators fit into the registers of `S`, with a
 /// vector of `b` for each column and one of `a`.
 pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
-    match (S::REGISTER_COUNT, width) {
-        (32.., 1) => 16,
-        (32.., 2) => 14,
-        (32.., _) => 9,
-        (_, 1) => 12,
-        (_, 2) => 6,
-        _ => 4,
+    match (Registers::of::<S>().are_many(), width) {
+        (true, 1) => 16,
+        (true, 2) => 14,
+        (true, _) => 9,
+        (false, 1) => 12,
+        (false, 2) => 6,
+        (false, _) => 0,
     }
 }
 
 /// Distance of rows that are stored one after the other; its square is the height of any tile.
 const SPREAD: usize = 4;
 
-/// `count` things in tiles of at most `max`, as even as can be: first thing and size of each.
-pub(super) fn tiles(count: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
+/// `count` things in tiles of at most `max`, as even as can be: first thing and size of each. Without a
+/// division for each: a small tile takes little longer than one.
+pub(super) fn tiles(count: usize, max: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let tiles = count.div_ceil(max);
-    (0..tiles).map(move |tile| {
-        let first = tile * count / tiles;
-        (first, (tile + 1) * count / tiles - first)
+    let (size, longer) = (count / tiles.max(1), count % tiles.max(1));
+    (0..tiles).scan(0, move |next, tile| {
+        let (first, size) = (*next, size + usize::from(tile < longer));
+        *next += size;
+        Some((first, size))
     })
 }
 
 impl Tile<'_> {
-    /// Computes the tile of `height` by `width`, at most `max_height` by [`MAX_WIDTH`].
+    /// Computes the tile of `height` by `width`, at most `max_height` by `max_width`.
     #[inline(always)]
     pub(super) fn run<S: Simd>(self, simd: S, height: usize, width: usize) {
         run_sized!(self, simd, height, width, max_height, {
@@ -87,23 +120,35 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         let tile = self.0;
         let full = WIDTH * S::F32_LANES;
         assert!(tile.channels <= full && full - S::F32_LANES < tile.channels);
-        assert!(tile.init.is_none_or(|init| full <= init.len()));
+        assert!(!matches!(tile.start, Start::With(init) if init.len() < full));
         assert!((HEIGHT - 1) * tile.c_i + tile.channels <= tile.c.len());
+        let mut at = [0; HEIGHT];
+        for (i, at) in at.iter_mut().enumerate() {
+            let turns = const { !Registers::of::<S>().are_many() } && tile.a_turn.at <= i;
+            *at = i * tile.a_i + if turns { tile.a_turn.skip } else { 0 };
+        }
         if 0 < tile.rows && 0 < tile.len {
             let last = |row, step| (tile.rows - 1) * row + (tile.len - 1) * step;
-            assert!(last(tile.a_r, tile.a_l) + (HEIGHT - 1) * tile.a_i < tile.a.len());
+            assert!(last(tile.a_r, tile.a_l) + at[HEIGHT - 1] < tile.a.len());
             assert!(last(tile.b_r, tile.b_l) + full <= tile.b.len());
         }
         let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
         // SAFETY: the assertions above bound every index that is formed from here on.
         unsafe {
-            if let Some(init) = tile.init {
-                unroll!(for v in 0..WIDTH {
+            match tile.start {
+                Start::With(init) => unroll!(for v in 0..WIDTH {
                     let init = load::<S>(init.as_ptr().add(v * S::F32_LANES));
                     unroll!(for i in 0..HEIGHT {
                         sums[i][v] = init;
                     });
-                });
+                }),
+                Start::Resume => unroll!(for v in 0..WIDTH {
+                    let column = Column::new(simd, tile.channels, v);
+                    unroll!(for i in 0..HEIGHT {
+                        sums[i][v] = column.get(tile.c.as_ptr().add(i * tile.c_i));
+                    });
+                }),
+                Start::Add => {}
             }
             for row in 0..tile.rows {
                 let a = tile.a.as_ptr().add(row * tile.a_r);
@@ -115,7 +160,7 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                         vectors[v] = load::<S>(b.add(l * tile.b_l + v * S::F32_LANES));
                     });
                     unroll!(for i in 0..HEIGHT {
-                        let a = simd.splat_f32s(*a.add(i * tile.a_i));
+                        let a = simd.splat_f32s(*a.add(at[i]));
                         unroll!(for v in 0..WIDTH {
                             sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
                         });
@@ -125,14 +170,17 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
             // A load that meets a store which is still under way has to wait for it. So stores that
             // may overlap keep their distance: columns one by one, and in each only every fourth row.
             unroll!(for v in 0..WIDTH {
-                let channels = (tile.channels - v * S::F32_LANES).min(S::F32_LANES);
-                let to = Column { channels, add: tile.init.is_none(), simd };
+                let column = Column::new(simd, tile.channels, v);
                 unroll!(for first in 0..SPREAD {
                     unroll!(for step in 0..SPREAD {
                         let i = first + step * SPREAD;
                         if i < HEIGHT {
-                            let c = tile.c.as_mut_ptr().add(i * tile.c_i + v * S::F32_LANES);
-                            to.put(c, sums[i][v]);
+                            let c = tile.c.as_mut_ptr().add(i * tile.c_i);
+                            let sum = match tile.start {
+                                Start::Add => simd.add_f32s(column.get(c), sums[i][v]),
+                                _ => sums[i][v],
+                            };
+                            column.put(c, sum);
                         }
                     });
                 });
@@ -170,28 +218,46 @@ pub(super) fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
     }
 }
 
-/// How the vectors of a column are stored.
+/// Where the vectors `v` of a tile lie in `c`, and how many of their lanes.
 #[derive(Clone, Copy)]
 struct Column<S> {
-    channels: usize,
-    add: bool,
     simd: S,
+    at: usize,
+    channels: usize,
 }
 
 impl<S: Simd> Column<S> {
     #[inline(always)]
-    unsafe fn put(self, c: *mut f32, sum: S::f32s) {
-        let Self { channels, add, simd } = self;
-        // SAFETY: the caller promises `channels` floats at `c`, which are a vector or less.
+    fn new(simd: S, channels: usize, v: usize) -> Self {
+        let at = v * S::F32_LANES;
+        Self { simd, at, channels: (channels - at).min(S::F32_LANES) }
+    }
+
+    #[inline(always)]
+    fn mask(self) -> MemMask<S::m32s> {
+        MemMask::from(self.simd.mask_between_m32s(0, self.channels as u32).mask())
+    }
+
+    #[inline(always)]
+    unsafe fn get(self, c: *const f32) -> S::f32s {
+        // SAFETY: the caller promises the channels of its column from `c` on.
         unsafe {
-            if channels == S::F32_LANES {
-                let sum = if add { simd.add_f32s(load::<S>(c), sum) } else { sum };
-                c.cast::<S::f32s>().write_unaligned(sum);
+            if self.channels == S::F32_LANES {
+                load::<S>(c.add(self.at))
             } else {
-                let mask = MemMask::from(simd.mask_between_m32s(0, channels as u32).mask());
-                let sum =
-                    if add { simd.add_f32s(simd.mask_load_ptr_f32s(mask, c), sum) } else { sum };
-                simd.mask_store_ptr_f32s(mask, c, sum);
+                self.simd.mask_load_ptr_f32s(self.mask(), c.add(self.at))
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn put(self, c: *mut f32, sum: S::f32s) {
+        // SAFETY: as in `get`.
+        unsafe {
+            if self.channels == S::F32_LANES {
+                c.add(self.at).cast::<S::f32s>().write_unaligned(sum);
+            } else {
+                self.simd.mask_store_ptr_f32s(self.mask(), c.add(self.at), sum);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::padding::Padding;
 use super::pooled_grad::PooledGradients;
 use super::weight_grad::{WeightGradients, chunk_images};
 use crate::kernels::Images;
-use crate::kernels::arch::arch;
+use crate::kernels::arch::{Registers, arch};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use tracing::instrument;
@@ -110,8 +110,9 @@ impl WithSimd for Backward<'_> {
             }
             return;
         }
-        let of_weight = x.map(|x| (x, WeightGradients::new(shape, S::F32_LANES)));
-        let of_input = weight.map(|weight| InputGradients::new(shape, S::F32_LANES, weight));
+        let registers = Registers::of::<S>();
+        let of_weight = x.map(|x| (x, WeightGradients::new(shape, registers)));
+        let of_input = weight.map(|weight| InputGradients::new(shape, registers, weight));
         let slack = of_weight.as_ref().map_or(0, |(_, gradients)| gradients.dy_slack());
         let dense = Padding::none(shape.out_len()).with_slack(slack);
         let len = of_weight.as_ref().map_or(0, |(_, gradients)| gradients.sum_len());

@@ -6,45 +6,99 @@
 //! multiplication is spent on padding, and any stride is the same to it.
 
 use super::ConvShape;
+use super::outputs::Outputs;
 use super::planar_grad::PlanarGradients;
-use crate::kernels::scratch::with_scratch;
+use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::prefetch;
-use crate::kernels::tile::{MAX_WIDTH, Tile, max_height, tiles};
+use crate::kernels::scratch::with_scratch;
+use crate::kernels::tile::{Start, Tile, Turn, max_height, max_width, tiles};
+use crate::kernels::{Finish, Images};
 use pulp::{Simd, WithSimd};
 
 /// Computes the gradient of one image at a time.
 pub(super) struct InputGradients<'a> {
     shape: &'a ConvShape,
-    /// For one channel there is a better way.
-    planar: Option<PlanarGradients<'a>>,
-    blocks: Vec<Block>,
+    way: Way<'a>,
+}
+
+/// How a gradient comes about.
+enum Way<'a> {
+    /// For one channel.
+    Planar(PlanarGradients<'a>),
+    /// As the outputs of the convolution with the weight turned by half a turn.
+    Turned(Outputs),
+    Bands(Vec<Block>),
 }
 
 impl<'a> InputGradients<'a> {
-    /// For a weight in OIHW order and vectors of so many lanes.
-    pub(super) fn new(shape: &'a ConvShape, lanes: usize, weight: &[f32]) -> Self {
-        let planar = PlanarGradients::new(shape, weight);
-        let blocks = if planar.is_some() { Vec::new() } else { blocks(shape, lanes, weight) };
-        Self { shape, planar, blocks }
+    /// For a weight in OIHW order.
+    pub(super) fn new(shape: &'a ConvShape, registers: Registers, weight: &[f32]) -> Self {
+        let way = if let Some(planar) = PlanarGradients::new(shape, weight) {
+            Way::Planar(planar)
+        } else if !registers.are_many()
+            && shape.stride == 1
+            && 2 * shape.padding + 1 == shape.kernel
+        {
+            // Additions to overlapping windows cost more where few sums are in registers.
+            Way::Turned(turned(shape, registers, weight))
+        } else {
+            Way::Bands(blocks(shape, registers, weight))
+        };
+        Self { shape, way }
     }
 
     /// Writes into `dx`, or adds to it, the gradient of an image whose output's is `dy`.
     #[inline(always)]
     pub(super) fn image<S: Simd>(&self, simd: S, dy: &[f32], dx: &mut [f32], add: bool) {
-        let Self { shape, planar, blocks } = self;
-        if let Some(planar) = planar {
-            planar.image(simd, dy, dx, add);
-        } else if shape.padding == 0 {
-            if !add {
-                dx.fill(0.0);
+        let Self { shape, way } = self;
+        match way {
+            Way::Planar(planar) => planar.image(simd, dy, dx, add),
+            Way::Turned(outputs) => {
+                let write = |dx: &mut [f32]| {
+                    outputs.image(simd, &Images::Stored(dy), 0, Finish::default(), dx);
+                };
+                if add {
+                    with_scratch(dx.len(), |terms| {
+                        write(&mut *terms);
+                        dx.iter_mut().zip(terms).for_each(|(dx, term)| *dx += *term);
+                    });
+                } else {
+                    write(dx);
+                }
             }
-            simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx });
-        } else {
-            in_bands(shape, dx, add, |first, rows| {
+            Way::Bands(blocks) if shape.padding == 0 => {
+                if !add {
+                    dx.fill(0.0);
+                }
+                simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx });
+            }
+            Way::Bands(blocks) => in_bands(shape, dx, add, |first, rows| {
                 simd.vectorize(Band { shape, blocks, first, dy, rows });
-            });
+            }),
         }
     }
+}
+
+/// The convolution of an output's gradient that gives the input's.
+fn turned(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Outputs {
+    let ConvShape { in_ch, out_ch, kernel, padding, .. } = *shape;
+    let turned = ConvShape {
+        batch: 1,
+        in_h: shape.out_h(),
+        in_w: shape.out_w(),
+        in_ch: out_ch,
+        out_ch: in_ch,
+        padding: kernel - 1 - padding,
+        ..*shape
+    };
+    let taps = kernel * kernel;
+    let mut weights = vec![0.0; weight.len()];
+    for (at, weights) in weights.chunks_exact_mut(taps).enumerate() {
+        let (c, o) = (at / out_ch, at % out_ch);
+        weights.copy_from_slice(&weight[(o * in_ch + c) * taps..][..taps]);
+        weights.reverse();
+    }
+    Outputs::new(&turned, registers, &weights, None, 0)
 }
 
 /// Floats of padded input rows to work on together: few enough to stay in the first-level cache.
@@ -89,7 +143,7 @@ fn window(shape: &ConvShape, group: usize) -> usize {
     ((group - 1) * shape.stride + shape.kernel) * shape.in_ch
 }
 
-/// Neighboring floats of a group's row, at most [`MAX_WIDTH`] vectors.
+/// Neighboring floats of a group's row, at most [`max_width`] vectors.
 #[derive(Debug)]
 struct Block {
     group: usize,
@@ -100,7 +154,8 @@ struct Block {
     weights: Vec<f32>,
 }
 
-fn blocks(shape: &ConvShape, lanes: usize, weight: &[f32]) -> Vec<Block> {
+fn blocks(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Vec<Block> {
+    let lanes = registers.lanes;
     let ConvShape { in_ch, out_ch, kernel, stride, .. } = *shape;
     let group = group(shape, lanes);
     let window = window(shape, group);
@@ -123,7 +178,7 @@ fn blocks(shape: &ConvShape, lanes: usize, weight: &[f32]) -> Vec<Block> {
         }
         Block { group, first, len, weights }
     };
-    tiles(window.div_ceil(lanes), MAX_WIDTH).map(block).collect()
+    tiles(window.div_ceil(lanes), max_width(registers)).map(block).collect()
 }
 
 /// Rows of the input's gradient, with the padding's columns.
@@ -169,10 +224,11 @@ impl WithSimd for Band<'_> {
                         a_r: out_w * out_ch,
                         a_l: 1,
                         a_i: group_ch,
+                        a_turn: Turn::NONE,
                         b: &block.weights[(kernel - 1 - (row - begin * stride)) * tap_len..],
                         b_r: stride * tap_len,
                         b_l: width * S::F32_LANES,
-                        init: None,
+                        start: Start::Add,
                         c: &mut to[col * group_stride + block.first..],
                         c_i: group_stride,
                         channels: block.len,

@@ -6,10 +6,10 @@ use super::ConvShape;
 use super::forward::by_example;
 use super::outputs::Outputs;
 use super::windows::Windows;
-use crate::kernels::scratch::with_scratch;
 use crate::kernels::activation::{Backward, Forward};
-use crate::kernels::arch::arch;
+use crate::kernels::arch::{Registers, arch};
 use crate::kernels::pool::{Gather, Grid, Max};
+use crate::kernels::scratch::with_scratch;
 use crate::kernels::{Finish, Images};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -65,7 +65,7 @@ enum Way<'a> {
     /// In registers, where they can.
     Windows(Windows<'a>),
     /// From outputs in the cache.
-    Outputs(Outputs<'a>),
+    Outputs(Outputs),
 }
 
 struct Pooled<'a> {
@@ -87,9 +87,10 @@ impl WithSimd for Pooled<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, grid, lanes, known, x, weight, bias, slope, y, argmax } = self;
         let examples = shape.batch / lanes;
+        let registers = Registers::of::<S>();
         let way = match Windows::new(shape, S::F32_LANES, weight, bias) {
             Some(windows) => Way::Windows(windows),
-            None => Way::Outputs(Outputs::new(shape, S::F32_LANES, x, weight, bias, examples)),
+            None => Way::Outputs(Outputs::new(shape, registers, weight, bias, examples)),
         };
         let compute = |(example, (mut y, argmax)): (usize, (Vec<&mut [f32]>, &mut [f32]))| {
             for (lane, y) in y.iter_mut().enumerate().skip(known) {
@@ -98,12 +99,12 @@ impl WithSimd for Pooled<'_> {
                     Way::Windows(windows) => {
                         windows.image(simd, &x, index, is_tangent, y, argmax);
                     }
-                    Way::Outputs(outputs) => with_scratch(shape.out_len(), |x| {
-                        outputs.image(simd, index, Finish::default(), x);
+                    Way::Outputs(outputs) => with_scratch(shape.out_len(), |all| {
+                        outputs.image(simd, &x, index, Finish::default(), all);
                         if is_tangent {
-                            simd.vectorize(Gather { grid, x, y, argmax });
+                            simd.vectorize(Gather { grid, x: all, y, argmax });
                         } else {
-                            simd.vectorize(Max { grid, x, y, argmax });
+                            simd.vectorize(Max { grid, x: all, y, argmax });
                         }
                     }),
                 }

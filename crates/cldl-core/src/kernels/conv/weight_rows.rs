@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
 use super::ConvShape;
+use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::sized::run_sized;
 use crate::kernels::tile::{load, store, tiles};
@@ -20,7 +21,7 @@ const BAND: usize = 8;
 
 /// Floats of a window's row whose sums fit into the registers of `S`, one for each of [`ROWS`].
 const fn max_height<S: Simd>(_width: usize) -> usize {
-    if 32 <= S::REGISTER_COUNT { 9 } else { 0 }
+    if Registers::of::<S>().are_many() { 9 } else { 0 }
 }
 
 /// Adds to `sum`, in the order (kernel row, float of the window's row, channel), the products of one image.

@@ -6,6 +6,9 @@ use crate::kernels::tile::tiles;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+/// Floats of the weight that stay in the second-level cache while rows are computed.
+const KEPT: usize = 1 << 16;
+
 /// `y = x Wᵀ + init`.
 pub(super) struct Outputs<'a> {
     pub in_features: usize,
@@ -51,23 +54,29 @@ impl WithSimd for Rows<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { in_features, out_features, x, weight, init, y } = self;
-        for (output, width) in tiles(out_features, dots::best_width::<S>()) {
-            for (row, height) in tiles(y.len() / out_features, dots::max_height::<S>(width)) {
-                let dots = Dots {
-                    rows: 1,
-                    len: in_features,
-                    a: &x[row * in_features..],
-                    a_r: 0,
-                    a_i: in_features,
-                    b: &weight[output * in_features..],
-                    b_r: 0,
-                    b_l: S::F32_LANES,
-                    b_v: in_features,
-                    init: &init[output..output + width],
-                    c: &mut y[row * out_features + output..],
-                    c_i: out_features,
-                };
-                dots.run(simd, height, width);
+        let best_width = dots::best_width::<S>();
+        for (first, outputs) in tiles(out_features, (KEPT / in_features).max(best_width)) {
+            // The rows of a tile stay in the first-level cache while these outputs are computed.
+            let max_height = dots::max_height::<S>(best_width);
+            for (row, height) in tiles(y.len() / out_features, max_height) {
+                for (output, width) in tiles(outputs, best_width) {
+                    let output = first + output;
+                    let dots = Dots {
+                        rows: 1,
+                        len: in_features,
+                        a: &x[row * in_features..],
+                        a_r: 0,
+                        a_i: in_features,
+                        b: &weight[output * in_features..],
+                        b_r: 0,
+                        b_l: S::F32_LANES,
+                        b_v: in_features,
+                        init: &init[output..output + width],
+                        c: &mut y[row * out_features + output..],
+                        c_i: out_features,
+                    };
+                    dots.run(simd, height, width);
+                }
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Gradients: rows of one factor, weighted by numbers of the other.
 
 use super::TASK;
+use crate::kernels::arch::Registers;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{MAX_LANES, MAX_WIDTH, Tile, max_height, read, store, tiles};
+use crate::kernels::tile::{MAX_LANES, MAX_WIDTH, Start, Tile, Turn, max_height, max_width, tiles};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -17,83 +18,82 @@ pub(super) struct Product<'a> {
     pub columns: usize,
 }
 
+/// Rows of `b` whose terms a sum gets in a go: those of a tile stay in the first-level cache.
+const BLOCK: usize = 128;
+
 impl WithSimd for Product<'_> {
     type Output = ();
 
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { a, a_i, a_l, b, c, columns } = self;
+        if b.is_empty() {
+            return c.fill(0.0);
+        }
         c.par_chunks_mut(TASK * columns).enumerate().for_each(|(task, c)| {
             let a = &a[task * TASK * a_i..];
-            for (vector, width) in tiles(columns.div_ceil(S::F32_LANES), max_width::<S>()) {
-                let first = vector * S::F32_LANES;
-                let floats = (columns - first).min(width * S::F32_LANES);
-                with_scratch(b.len() / columns * width * S::F32_LANES, |packed| {
-                    let columns = Columns { all: columns, first, floats, width };
-                    simd.vectorize(Block { a, a_i, a_l, b, columns, packed, c });
+            for (first, rows) in tiles(b.len() / columns, BLOCK) {
+                let (a, b) = (&a[first * a_l..], &b[first * columns..(first + rows) * columns]);
+                let resumes = 0 < first;
+                with_scratch(rows * MAX_WIDTH * S::F32_LANES, |last| {
+                    simd.vectorize(Terms { a, a_i, a_l, b, c: &mut *c, columns, resumes, last });
                 });
             }
         });
     }
 }
 
-/// The widest tile that needs no more than two reads for each of its multiplications.
-const fn max_width<S: Simd>() -> usize {
-    if 32 <= S::REGISTER_COUNT { 3 } else { 2 }
-}
-
-/// Neighboring columns: so many floats in so many vectors.
-#[derive(Clone, Copy)]
-struct Columns {
-    all: usize,
-    first: usize,
-    floats: usize,
-    width: usize,
-}
-
-/// Some columns of `c`.
-struct Block<'a> {
+/// The terms of some rows of `b`, for some rows of `c`.
+struct Terms<'a> {
     a: &'a [f32],
     a_i: usize,
     a_l: usize,
     b: &'a [f32],
-    columns: Columns,
-    /// Those columns of `b`, one row after the other: else each row would lie in another page.
-    packed: &'a mut [f32],
     c: &'a mut [f32],
+    columns: usize,
+    /// Whether `c` holds the sum of terms before.
+    resumes: bool,
+    /// For the last columns of `b`, filled up to whole vectors.
+    last: &'a mut [f32],
 }
 
-impl WithSimd for Block<'_> {
+impl WithSimd for Terms<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, a_i, a_l, b, columns, packed, c } = self;
-        let Columns { all, first, floats, width } = columns;
-        let row = width * S::F32_LANES;
-        for (to, from) in packed.chunks_exact_mut(row).zip(b.chunks_exact(all)) {
-            let from = from[first..first + floats].chunks(S::F32_LANES);
-            for (to, from) in to.chunks_exact_mut(S::F32_LANES).zip(from) {
-                store(simd, read(simd, from), to);
+        let Self { a, a_i, a_l, b, c, columns, resumes, last } = self;
+        let (zeros, len) = ([0.0; MAX_WIDTH * MAX_LANES], b.len() / columns);
+        let max_width = max_width(Registers::of::<S>());
+        for (vector, width) in tiles(columns.div_ceil(S::F32_LANES), max_width) {
+            let (column, floats) = (vector * S::F32_LANES, width * S::F32_LANES);
+            let channels = floats.min(columns - column);
+            let (mut b, mut b_l) = (&b[column..], columns);
+            if channels < floats {
+                // The last row has no whole vectors there.
+                last.fill(0.0);
+                let rows = b.chunks(columns).zip(last.chunks_exact_mut(floats));
+                rows.for_each(|(row, to)| to[..channels].copy_from_slice(&row[..channels]));
+                (b, b_l) = (&*last, floats);
             }
-        }
-        let zeros = [0.0; MAX_WIDTH * MAX_LANES];
-        for (i, height) in tiles(c.len() / all, max_height::<S>(width)) {
-            let tile = Tile {
-                rows: 1,
-                len: packed.len() / row,
-                a: &a[i * a_i..],
-                a_r: 0,
-                a_l,
-                a_i,
-                b: packed,
-                b_r: 0,
-                b_l: row,
-                init: Some(&zeros),
-                c: &mut c[i * all + first..],
-                c_i: all,
-                channels: floats,
-            };
-            tile.run(simd, height, width);
+            for (i, height) in tiles(c.len() / columns, max_height::<S>(width)) {
+                let tile = Tile {
+                    rows: 1,
+                    len,
+                    a: &a[i * a_i..],
+                    a_r: 0,
+                    a_l,
+                    a_i,
+                    a_turn: Turn::NONE,
+                    b,
+                    b_r: 0,
+                    b_l,
+                    start: if resumes { Start::Resume } else { Start::With(&zeros) },
+                    c: &mut c[i * columns + column..],
+                    c_i: columns,
+                    channels,
+                };
+                tile.run(simd, height, width);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::places::Maxima;
 use super::{Block, Source};
+use crate::kernels::arch::Registers;
 use crate::kernels::tile::load;
 use crate::kernels::unroll::unroll;
 use pulp::{Simd, WithSimd};
@@ -10,7 +11,7 @@ use pulp::{Simd, WithSimd};
 /// Vectors of windows whose four sums each fit into the registers of `S`, with four vectors of weights and
 /// one of pixels.
 pub(super) const fn max_count<S: Simd>() -> usize {
-    if 32 <= S::REGISTER_COUNT { 4 } else { 2 }
+    if Registers::of::<S>().are_many() { 4 } else { 2 }
 }
 
 /// Outputs of a window: of two rows and two columns.

@@ -1,0 +1,140 @@
+//! The products of one image.
+
+use super::layout::Layout;
+use crate::kernels::conv::ConvShape;
+use crate::kernels::prefetch::prefetch;
+use crate::kernels::tile::{Start, Tile, Turn, max_height, tiles};
+use pulp::{Simd, WithSimd};
+
+/// Floats of the input and of the output's gradient that all tiles work on before the next: they stay in
+/// the first-level cache, with some of the sums.
+const BAND: usize = 6144;
+
+/// Positions of a band that make up for storing the sums of a tile.
+const BAND_POSITIONS: usize = 64;
+
+/// Adds to `sum` the products of one image.
+pub(super) struct AddImage<'a> {
+    pub shape: &'a ConvShape,
+    pub layout: &'a Layout,
+    /// Floats in a row of `x`.
+    pub x_row: usize,
+    pub x: &'a [f32],
+    pub dy: &'a [f32],
+    /// The same as [`ByBlock`] has it, if there is more than one block.
+    pub by_block: Option<&'a [f32]>,
+    /// What the next image will read.
+    pub next: [&'a [f32]; 3],
+    pub sum: &'a mut [f32],
+}
+
+impl WithSimd for AddImage<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let out_h = self.shape.out_h();
+        let bands = tiles(out_h, self.band());
+        let mut ahead = self.ahead::<S>(bands.clone().count());
+        for (first, rows) in bands {
+            for row in 0..self.layout.kernel {
+                self.add_outer(simd, first, rows, row, &mut ahead);
+                self.add_inner(simd, first, rows, row);
+            }
+        }
+    }
+}
+
+impl<'a> AddImage<'a> {
+    /// Rows of the output whose gradient, and the rows of the input that it meets, fit into [`BAND`]; but
+    /// enough for a tile to have [`BAND_POSITIONS`].
+    fn band(&self) -> usize {
+        let ConvShape { stride, out_ch, .. } = *self.shape;
+        let row = stride * self.x_row + self.shape.out_w() * out_ch;
+        let fits = BAND.saturating_sub(self.layout.kernel * self.x_row) / row;
+        fits.max(BAND_POSITIONS.div_ceil(self.shape.out_w()))
+    }
+
+    /// What to fetch of the next image with each tile of [`Self::add_outer`], over so many bands: all of it,
+    /// in equal parts.
+    fn ahead<S: Simd>(&self, bands: usize) -> impl Iterator<Item = [&'a [f32]; 3]> + use<'a, S> {
+        let heights = self.layout.outer_blocks().map(|(_, width, _)| max_height::<S>(width));
+        let tiles: usize = heights.map(|height| self.layout.row.div_ceil(height)).sum();
+        let tiles = (tiles * self.layout.kernel * bands).max(1);
+        let next = self.next;
+        (0..tiles).map(move |tile| {
+            next.map(|next| {
+                let part = next.len().div_ceil(tiles);
+                &next[(tile * part).min(next.len())..((tile + 1) * part).min(next.len())]
+            })
+        })
+    }
+
+    #[inline(always)]
+    fn add_outer<S: Simd>(
+        &mut self,
+        simd: S,
+        first_row: usize,
+        rows: usize,
+        row: usize,
+        ahead: &mut impl Iterator<Item = [&'a [f32]; 3]>,
+    ) {
+        let Self { shape, layout, .. } = *self;
+        for (first, width, start) in layout.outer_blocks() {
+            let channels = width * layout.lanes;
+            let (dy, pixel) = match self.by_block {
+                Some(dy) => (&dy[first * shape.out_h() * shape.out_w()..], channels),
+                None => (&self.dy[first..], shape.out_ch),
+            };
+            for (float, height) in tiles(layout.row, max_height::<S>(width)) {
+                let tile = Tile {
+                    rows,
+                    len: shape.out_w(),
+                    a: &self.x[(first_row * shape.stride + row) * self.x_row + float..],
+                    a_r: shape.stride * self.x_row,
+                    a_l: shape.stride * shape.in_ch,
+                    a_i: 1,
+                    a_turn: Turn::NONE,
+                    b: &dy[first_row * shape.out_w() * pixel..],
+                    b_r: shape.out_w() * pixel,
+                    b_l: pixel,
+                    start: Start::Add,
+                    c: &mut self.sum[start + (row * layout.row + float) * channels..],
+                    c_i: channels,
+                    channels,
+                };
+                ahead.next().into_iter().flatten().for_each(prefetch);
+                tile.run(simd, height, width);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add_inner<S: Simd>(&mut self, simd: S, first_row: usize, rows: usize, row: usize) {
+        let Self { shape, layout, .. } = *self;
+        for (vector, width) in tiles(layout.padded_row / layout.lanes, layout.max_width) {
+            let float = vector * layout.lanes;
+            for (channel, height) in tiles(layout.inner, max_height::<S>(width)) {
+                let to = (row * layout.inner + channel) * layout.padded_row + float;
+                let dy = first_row * shape.out_w() * shape.out_ch + layout.outer + channel;
+                let tile = Tile {
+                    rows,
+                    len: shape.out_w(),
+                    a: &self.dy[dy..],
+                    a_r: shape.out_w() * shape.out_ch,
+                    a_l: shape.out_ch,
+                    a_i: 1,
+                    a_turn: Turn::NONE,
+                    b: &self.x[(first_row * shape.stride + row) * self.x_row + float..],
+                    b_r: shape.stride * self.x_row,
+                    b_l: shape.stride * shape.in_ch,
+                    start: Start::Add,
+                    c: &mut self.sum[layout.inner_start() + to..],
+                    c_i: layout.padded_row,
+                    channels: width * layout.lanes,
+                };
+                tile.run(simd, height, width);
+            }
+        }
+    }
+}
