@@ -3,6 +3,8 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/browser.rs"]
 mod browser;
 #[path = "cli/checkpoints.rs"]
