@@ -18,9 +18,9 @@ pub(super) struct Block {
 /// What a vector register holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Neighboring output channels: [`Tile`].
+    /// Neighboring output channels: [`crate::kernels::tile::Tile`].
     Outer,
-    /// Neighboring terms of one output's sum: [`Dots`].
+    /// Neighboring terms of one output's sum: [`crate::kernels::dots::Dots`].
     Inner,
 }
 

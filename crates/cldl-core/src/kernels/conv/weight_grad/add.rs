@@ -21,7 +21,7 @@ pub(super) struct AddImage<'a> {
     pub x_row: usize,
     pub x: &'a [f32],
     pub dy: &'a [f32],
-    /// The same as [`ByBlock`] has it, if there is more than one block.
+    /// The same as [`super::layout::ByBlock`] has it, if there is more than one block.
     pub by_block: Option<&'a [f32]>,
     /// What the next image will read.
     pub next: [&'a [f32]; 3],
