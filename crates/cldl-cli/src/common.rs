@@ -26,10 +26,13 @@ pub(crate) struct Compute {
 impl Compute {
     /// Sets the number of threads and opens the device.
     pub(crate) fn start(&self) -> Result<Device> {
+        // This thread is one of them: from another one, every kernel would begin and end with a thread that
+        // sleeps and has to be woken, which takes as long as the small ones.
+        let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
         if let Some(threads) = self.threads {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
-            pool.build_global().context("can't start the threads")?;
+            pool = pool.num_threads(threads.max(1));
         }
+        pool.build_global().context("can't start the threads")?;
         Ok(self.device.open()?)
     }
 }
