@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 /// How the names of temporary files begin and end.
 const PREFIX: &str = ".cldl-";
 const SUFFIX: &str = ".tmp";
@@ -14,6 +16,17 @@ const SUFFIX: &str = ".tmp";
 /// # Errors
 /// Whatever the file system says; the message names `path`.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// [`write_atomically`] what `write` writes into the temporary file.
+///
+/// # Errors
+/// Whatever `write` or the file system says; the message names `path`.
+pub fn write_atomically_with(
+    path: &Path,
+    write: impl FnOnce(&mut NamedTempFile) -> io::Result<()>,
+) -> io::Result<()> {
     let named =
         |e: io::Error| io::Error::new(e.kind(), format!("can't write `{}`: {e}", path.display()));
     let folder = folder_of(path);
@@ -23,7 +36,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     builder.permissions(public());
     let mut file = builder.tempfile_in(&folder).map_err(named)?;
-    file.write_all(bytes).map_err(named)?;
+    write(&mut file).map_err(named)?;
     file.as_file().sync_all().map_err(named)?;
     file.persist(path).map_err(|e| named(e.error))?;
     sync_folder(&folder).map_err(named)

@@ -1,7 +1,7 @@
 //! Checksums of files, in the form that `sha256sum` writes and checks.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Component, Path};
 
 use sha2::{Digest as _, Sha256};
@@ -13,7 +13,26 @@ pub const SUMS: &str = "SHA256SUMS";
 
 /// The SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of a file, of which little is in memory at a time.
+fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut file = std::fs::File::open(path)?;
+    let mut part = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => return Ok(hexadecimal(&digest.finalize())),
+            Ok(len) => digest.update(&part[..len]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a string can't fail.
         let _ = write!(text, "{byte:02x}");
         text
@@ -28,11 +47,11 @@ pub fn write(folder: &Path, list: &str, names: &[String]) -> io::Result<()> {
     let mut text = String::new();
     for name in names {
         let path = folder.join(name);
-        let bytes = std::fs::read(&path).map_err(|e| {
+        let sum = sha256_of_file(&path).map_err(|e| {
             io::Error::new(e.kind(), format!("can't read `{}`: {e}", path.display()))
         })?;
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{}  {name}", sha256(&bytes));
+        let _ = writeln!(text, "{sum}  {name}");
     }
     files::write_atomically(&folder.join(list), text.as_bytes())
 }
@@ -60,9 +79,8 @@ pub fn check(folder: &Path, list: &str) -> Result<usize, String> {
     let sums = parse(&text).map_err(|what| format!("`{}`: {what}", path.display()))?;
     for (name, expected) in &sums {
         let file = folder.join(name);
-        let bytes =
-            std::fs::read(&file).map_err(|e| format!("`{}` can't be read: {e}", file.display()))?;
-        let found = sha256(&bytes);
+        let found = sha256_of_file(&file)
+            .map_err(|e| format!("`{}` can't be read: {e}", file.display()))?;
         if found != *expected {
             return Err(format!(
                 "`{}` is damaged: SHA-256 is {found}, `{list}` says {expected}",

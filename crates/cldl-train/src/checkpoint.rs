@@ -14,7 +14,7 @@ use cldl_core::sums::{SUMS, sha256};
 use cldl_core::{Params, files, sums};
 use cldl_data::DatasetSpec;
 use cldl_models::Ensemble;
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::agree::difference;
@@ -354,9 +354,15 @@ fn write_tensors(
     let unwritable = |e: String| TrainError::checkpoint(path, format!("can't be written: {e}"));
     let json = serde_json::to_string(metadata).map_err(|e| unwritable(e.to_string()))?;
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
-    let bytes =
-        safetensors::serialize(tensors, Some(metadata)).map_err(|e| unwritable(e.to_string()))?;
-    Ok(files::write_atomically(path, &bytes)?)
+    // Tensor by tensor: the whole file in memory would be as much again as all of them.
+    Ok(files::write_atomically_with(path, |file| {
+        safetensors::serialize_to_file(tensors, Some(metadata), file.path()).map_err(|error| {
+            match error {
+                SafeTensorError::IoError(error) => error,
+                other => std::io::Error::other(other),
+            }
+        })
+    })?)
 }
 
 /// The tensors and the metadata in the bytes of a file, or what is wrong with it.
