@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "these numbers have no rounding errors"))]
 
 mod activation;
+mod aligned;
 mod alone;
 mod arch;
 mod channels;

@@ -4,6 +4,7 @@
 //! in vectors of one kind.
 
 use crate::kernels::arch::arch;
+use crate::kernels::tile::{read, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use tracing::instrument;
@@ -150,7 +151,7 @@ impl WithSimd for Max<'_> {
         let Self { grid, x, y, argmax } = self;
         for (out, pixels) in grid.vectors(S::F32_LANES) {
             let len = out.len();
-            let load = |pixel: usize| simd.partial_load_f32s(&x[pixel..pixel + len]);
+            let load = |pixel: usize| read(simd, &x[pixel..pixel + len]);
             let (mut max, mut at) = (load(pixels[0]), simd.splat_f32s(0.0));
             for (i, pixel) in [1.0, 2.0, 3.0].into_iter().zip(&pixels[1..]) {
                 let x = load(*pixel);
@@ -158,8 +159,8 @@ impl WithSimd for Max<'_> {
                 max = simd.select_f32s(wins, x, max);
                 at = simd.select_f32s(wins, simd.splat_f32s(i), at);
             }
-            simd.partial_store_f32s(&mut y[out.clone()], max);
-            simd.partial_store_f32s(&mut argmax[out], at);
+            store(simd, max, &mut y[out.clone()]);
+            store(simd, at, &mut argmax[out]);
         }
     }
 }
@@ -187,14 +188,14 @@ impl WithSimd for Gather<'_> {
         let Self { grid, x, y, argmax } = self;
         for (out, pixels) in grid.vectors(S::F32_LANES) {
             let len = out.len();
-            let at = simd.partial_load_f32s(&argmax[out.clone()]);
+            let at = read(simd, &argmax[out.clone()]);
             let mut chosen = simd.splat_f32s(0.0);
             for (i, pixel) in [0.0, 1.0, 2.0, 3.0].into_iter().zip(pixels) {
                 let here = simd.equal_f32s(at, simd.splat_f32s(i));
-                let x = simd.partial_load_f32s(&x[pixel..pixel + len]);
+                let x = read(simd, &x[pixel..pixel + len]);
                 chosen = simd.select_f32s(here, x, chosen);
             }
-            simd.partial_store_f32s(&mut y[out], chosen);
+            store(simd, chosen, &mut y[out]);
         }
     }
 }
@@ -219,12 +220,12 @@ impl WithSimd for Scatter<'_> {
         let zero = simd.splat_f32s(0.0);
         for (out, pixels) in grid.vectors(S::F32_LANES) {
             let len = out.len();
-            let at = simd.partial_load_f32s(&argmax[out.clone()]);
-            let dy = simd.partial_load_f32s(&dy[out]);
+            let at = read(simd, &argmax[out.clone()]);
+            let dy = read(simd, &dy[out]);
             for (i, pixel) in [0.0, 1.0, 2.0, 3.0].into_iter().zip(pixels) {
                 let here = simd.equal_f32s(at, simd.splat_f32s(i));
                 let dx = &mut dx[pixel..pixel + len];
-                simd.partial_store_f32s(dx, simd.select_f32s(here, dy, zero));
+                store(simd, simd.select_f32s(here, dy, zero), dx);
             }
         }
     }

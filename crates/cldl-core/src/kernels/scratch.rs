@@ -8,7 +8,7 @@ thread_local! {
 }
 
 /// Floats in a line of the cache: a vector that reaches into two of them costs twice.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 
 /// Calls `work` with `len` floats of any content, from the beginning of a line of the cache on.
 pub(super) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {

@@ -9,7 +9,7 @@ macro_rules! run_sized {
     ) => {
         match ($height, $width) {
             $($(($h, $w) if const { $h <= $max_height::<S>($w) } => {
-                $simd.vectorize(Sized::<'_, $h, $w>($tile));
+                $simd.vectorize(Sized::<$h, $w>($tile));
             })*)*
             (height, width) => unreachable!("no tile of {height} by {width}"),
         }

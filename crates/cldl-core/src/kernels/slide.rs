@@ -6,7 +6,7 @@
 
 use super::arch::Registers;
 use super::sized::run_sized;
-use super::tile::{load, store};
+use super::tile::{load, read, store};
 use super::unroll::unroll;
 use pulp::{Simd, WithSimd};
 
@@ -61,7 +61,7 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         let lanes = S::F32_LANES;
         assert!(0 < rows && (rows - 1) * a_r + (HEIGHT - 1 + TAPS) * len <= a.len());
         assert!(rows * TAPS * len * lanes <= b.len() && channels <= lanes);
-        let mut sums = [simd.partial_load_f32s(&init[..lanes]); HEIGHT];
+        let mut sums = [read(simd, &init[..lanes]); HEIGHT];
         for row in 0..rows {
             for l in 0..len {
                 // SAFETY: the assertions above bound every index that is formed here.

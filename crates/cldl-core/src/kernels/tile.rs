@@ -143,9 +143,9 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                     });
                 }),
                 Start::Resume => unroll!(for v in 0..WIDTH {
-                    let column = Column::new(simd, tile.channels, v);
+                    let part = Part::new(simd, tile.channels, v);
                     unroll!(for i in 0..HEIGHT {
-                        sums[i][v] = column.get(tile.c.as_ptr().add(i * tile.c_i));
+                        sums[i][v] = part.get(tile.c.as_ptr().add(i * tile.c_i));
                     });
                 }),
                 Start::Add => {}
@@ -170,17 +170,17 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
             // A load that meets a store which is still under way has to wait for it. So stores that
             // may overlap keep their distance: columns one by one, and in each only every fourth row.
             unroll!(for v in 0..WIDTH {
-                let column = Column::new(simd, tile.channels, v);
+                let part = Part::new(simd, tile.channels, v);
                 unroll!(for first in 0..SPREAD {
                     unroll!(for step in 0..SPREAD {
                         let i = first + step * SPREAD;
                         if i < HEIGHT {
                             let c = tile.c.as_mut_ptr().add(i * tile.c_i);
                             let sum = match tile.start {
-                                Start::Add => simd.add_f32s(column.get(c), sums[i][v]),
+                                Start::Add => simd.add_f32s(part.get(c), sums[i][v]),
                                 _ => sums[i][v],
                             };
-                            column.put(c, sum);
+                            part.put(c, sum);
                         }
                     });
                 });
@@ -218,46 +218,43 @@ pub(super) fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
     }
 }
 
-/// Where the vectors `v` of a tile lie in `c`, and how many of their lanes.
+/// The `v`-th vector of a number of channels, which may have fewer than its lanes.
 #[derive(Clone, Copy)]
-struct Column<S> {
+pub(super) struct Part<S: Simd> {
     simd: S,
     at: usize,
-    channels: usize,
+    /// Of the lanes that it has; nothing if it has all of them.
+    mask: Option<MemMask<S::m32s>>,
 }
 
-impl<S: Simd> Column<S> {
+impl<S: Simd> Part<S> {
     #[inline(always)]
-    fn new(simd: S, channels: usize, v: usize) -> Self {
+    pub(super) fn new(simd: S, channels: usize, v: usize) -> Self {
         let at = v * S::F32_LANES;
-        Self { simd, at, channels: (channels - at).min(S::F32_LANES) }
+        let rest = channels - at;
+        let mask = (rest < S::F32_LANES)
+            .then(|| MemMask::from(simd.mask_between_m32s(0, rest as u32).mask()));
+        Self { simd, at, mask }
     }
 
     #[inline(always)]
-    fn mask(self) -> MemMask<S::m32s> {
-        MemMask::from(self.simd.mask_between_m32s(0, self.channels as u32).mask())
-    }
-
-    #[inline(always)]
-    unsafe fn get(self, c: *const f32) -> S::f32s {
-        // SAFETY: the caller promises the channels of its column from `c` on.
+    pub(super) unsafe fn get(self, c: *const f32) -> S::f32s {
+        // SAFETY: the caller promises the part's channels from `c` on.
         unsafe {
-            if self.channels == S::F32_LANES {
-                load::<S>(c.add(self.at))
-            } else {
-                self.simd.mask_load_ptr_f32s(self.mask(), c.add(self.at))
+            match self.mask {
+                None => load::<S>(c.add(self.at)),
+                Some(mask) => self.simd.mask_load_ptr_f32s(mask, c.add(self.at)),
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn put(self, c: *mut f32, sum: S::f32s) {
+    pub(super) unsafe fn put(self, c: *mut f32, sum: S::f32s) {
         // SAFETY: as in `get`.
         unsafe {
-            if self.channels == S::F32_LANES {
-                c.add(self.at).cast::<S::f32s>().write_unaligned(sum);
-            } else {
-                self.simd.mask_store_ptr_f32s(self.mask(), c.add(self.at), sum);
+            match self.mask {
+                None => c.add(self.at).cast::<S::f32s>().write_unaligned(sum),
+                Some(mask) => self.simd.mask_store_ptr_f32s(mask, c.add(self.at), sum),
             }
         }
     }

@@ -8,10 +8,11 @@
 use super::ConvShape;
 use super::outputs::Outputs;
 use super::planar_grad::PlanarGradients;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{Start, Tile, Turn, max_height, max_width, tiles};
+use crate::kernels::tile::{Start, Tile, Turn, max_height, max_width, store, tiles};
 use crate::kernels::{Finish, Images};
 use pulp::{Simd, WithSimd};
 
@@ -67,13 +68,10 @@ impl<'a> InputGradients<'a> {
                 }
             }
             Way::Bands(blocks) if shape.padding == 0 => {
-                if !add {
-                    dx.fill(0.0);
-                }
-                simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx });
+                simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx, add });
             }
             Way::Bands(blocks) => in_bands(shape, dx, add, |first, rows| {
-                simd.vectorize(Band { shape, blocks, first, dy, rows });
+                simd.vectorize(Band { shape, blocks, first, dy, rows, add: true });
             }),
         }
     }
@@ -151,7 +149,7 @@ struct Block {
     len: usize,
     /// In the order (kernel row from the last to the first, output of the group, output channel,
     /// float), zeros up to whole vectors.
-    weights: Vec<f32>,
+    weights: Aligned,
 }
 
 fn blocks(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Vec<Block> {
@@ -165,7 +163,7 @@ fn blocks(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Vec<Block>
     let block = |(vector, width): (usize, usize)| {
         let first = vector * lanes;
         let len = (window - first).min(width * lanes);
-        let mut weights = vec![0.0; kernel * group * out_ch * width * lanes];
+        let mut weights = Aligned::zeros(kernel * group * out_ch * width * lanes);
         for (at, to) in weights.chunks_exact_mut(width * lanes).enumerate() {
             let (row, member, o) = (at / out_ch / group, at / out_ch % group, at % out_ch);
             let from = &weight[shape.weight_index(o, 0, kernel - 1 - row, 0)..];
@@ -189,6 +187,8 @@ struct Band<'a> {
     first: usize,
     dy: &'a [f32],
     rows: &'a mut [f32],
+    /// Whether the gradient is added to what the rows hold, or written over it.
+    add: bool,
 }
 
 impl WithSimd for Band<'_> {
@@ -196,7 +196,7 @@ impl WithSimd for Band<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, blocks, first, dy, rows } = self;
+        let Self { shape, blocks, first, dy, rows, add } = self;
         let ConvShape { in_ch, out_ch, kernel, stride, padding, .. } = *shape;
         let (out_h, out_w) = (shape.out_h(), shape.out_w());
         let row_len = (shape.in_w + 2 * padding) * in_ch;
@@ -206,6 +206,9 @@ impl WithSimd for Band<'_> {
             let group_stride = block.group * stride * in_ch;
             let tap_len = group_ch * width * S::F32_LANES;
             for (row, to) in rows.chunks_exact_mut(row_len).enumerate() {
+                if !add && block.first == 0 {
+                    zero(simd, to);
+                }
                 // Output rows whose windows hold this row, counted from the top of the padding.
                 let row = first + row + padding;
                 let begin = (row + 1).saturating_sub(kernel).div_ceil(stride);
@@ -237,5 +240,13 @@ impl WithSimd for Band<'_> {
                 }
             }
         }
+    }
+}
+
+/// A row is too short for what `fill` does.
+#[inline(always)]
+fn zero<S: Simd>(simd: S, to: &mut [f32]) {
+    for to in to.chunks_mut(S::F32_LANES) {
+        store(simd, simd.splat_f32s(0.0), to);
     }
 }

@@ -9,7 +9,7 @@
 
 use super::ConvShape;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{load, tiles};
+use crate::kernels::tile::{load, read, store, tiles};
 use crate::kernels::unroll::unroll;
 use pulp::{Simd, WithSimd};
 
@@ -162,9 +162,8 @@ impl<const KERNEL: usize, const READ: usize, const WIDTH: usize> WithSimd
             }
             for (dx, sums) in dx.chunks_exact_mut(shape.in_w).zip(sums) {
                 for (dx, sum) in dx[col..].chunks_mut(S::F32_LANES).zip(sums) {
-                    let sum =
-                        if add { simd.add_f32s(simd.partial_load_f32s(dx), sum) } else { sum };
-                    simd.partial_store_f32s(dx, sum);
+                    let sum = if add { simd.add_f32s(read(simd, dx), sum) } else { sum };
+                    store(simd, sum, dx);
                 }
             }
         }

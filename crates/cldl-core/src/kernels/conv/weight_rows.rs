@@ -9,9 +9,10 @@ use super::ConvShape;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::sized::run_sized;
-use crate::kernels::tile::{load, store, tiles};
+use crate::kernels::tile::{load, read, store, tiles};
 use crate::kernels::unroll::unroll;
 use pulp::{Simd, WithSimd};
+use std::slice::Chunks;
 
 /// Rows of the kernel.
 const ROWS: usize = 3;
@@ -57,10 +58,10 @@ impl WithSimd for WeightRows<'_> {
         let (out_h, dy_row) = (shape.out_h(), shape.out_w() * shape.out_ch);
         let floats = ROWS * shape.in_ch;
         let rows = out_h + ROWS - 1;
-        let mut ahead =
-            next.map(|next| next.chunks(next.len().div_ceil(rows.div_ceil(BAND)).max(1)));
+        // In small parts: fetches wait for each other, and then for the work that waits behind them.
+        let parts = rows * tiles(floats, max_height::<S>(1)).count();
+        let mut ahead = next.map(|next| next.chunks(next.len().div_ceil(parts).max(1)));
         for first in (0..rows).step_by(BAND) {
-            ahead.iter_mut().filter_map(Iterator::next).for_each(prefetch);
             for (float, height) in tiles(floats, max_height::<S>(1)) {
                 let tile = Tile {
                     rows: first..(first + BAND).min(rows),
@@ -69,6 +70,7 @@ impl WithSimd for WeightRows<'_> {
                     x_row,
                     x_step: shape.in_ch,
                     dy: Gradient { dy, zeros, rows: out_h, row: dy_row, step: shape.out_ch },
+                    ahead: &mut ahead,
                     sum: &mut sum[float * S::F32_LANES..],
                     sum_row: floats * S::F32_LANES,
                 };
@@ -98,28 +100,31 @@ impl<'a> Gradient<'a> {
     }
 }
 
-struct Tile<'a> {
+struct Tile<'a, 'b> {
     rows: std::ops::Range<usize>,
     steps: usize,
     x: &'a [f32],
     x_row: usize,
     x_step: usize,
     dy: Gradient<'a>,
+    /// What to fetch with each row.
+    ahead: &'a mut [Chunks<'b, f32>; 3],
     sum: &'a mut [f32],
     sum_row: usize,
 }
 
-struct Sized<'a, const HEIGHT: usize, const WIDTH: usize>(Tile<'a>);
+struct Sized<'a, 'b, const HEIGHT: usize, const WIDTH: usize>(Tile<'a, 'b>);
 
-impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WIDTH> {
+impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, '_, HEIGHT, WIDTH> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Tile { rows, steps, x, x_row, x_step, dy, sum, sum_row } = self.0;
+        let Tile { rows, steps, x, x_row, x_step, dy, ahead, sum, sum_row } = self.0;
         let lanes = S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); ROWS]; HEIGHT];
         for row in rows {
+            ahead.iter_mut().filter_map(Iterator::next).for_each(prefetch);
             let (x, dy_rows) = (&x[row * x_row..], dy.rows_of(row));
             assert!(0 < steps && (steps - 1) * x_step + HEIGHT <= x.len());
             assert!(dy_rows.iter().all(|dy_row| (steps - 1) * dy.step + lanes <= dy_row.len()));
@@ -140,7 +145,7 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         unroll!(for i in [0 1 2] {
             unroll!(for h in 0..HEIGHT {
                 let to = &mut sum[i * sum_row + h * lanes..][..lanes];
-                store(simd, simd.add_f32s(simd.partial_load_f32s(to), sums[h][i]), to);
+                store(simd, simd.add_f32s(read(simd, to), sums[h][i]), to);
             });
         });
     }

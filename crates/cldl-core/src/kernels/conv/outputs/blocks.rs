@@ -1,5 +1,6 @@
 //! Output channels in blocks, and their weights in the order in which they are read.
 
+use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::dots;
@@ -12,7 +13,7 @@ pub(super) struct Block {
     pub channels: usize,
     pub form: Form,
     /// In the order in which the inner loop reads.
-    pub weights: Vec<f32>,
+    pub weights: Aligned,
 }
 
 /// What a vector register holds.
@@ -55,9 +56,9 @@ fn pack_outer(
     weight: &[f32],
     channels: std::ops::Range<usize>,
     padded: usize,
-) -> Vec<f32> {
+) -> Aligned {
     let taps = shape.kernel * shape.kernel;
-    let mut packed = vec![0.0; taps * shape.in_ch * padded];
+    let mut packed = Aligned::zeros(taps * shape.in_ch * padded);
     for (to, out_ch) in channels.enumerate() {
         for in_ch in 0..shape.in_ch {
             let from = &weight[(out_ch * shape.in_ch + in_ch) * taps..][..taps];
@@ -76,10 +77,10 @@ fn pack_inner(
     weight: &[f32],
     channels: std::ops::Range<usize>,
     lanes: usize,
-) -> Vec<f32> {
+) -> Aligned {
     let len = shape.kernel * shape.in_ch;
     let vectors = len.div_ceil(lanes);
-    let mut packed = vec![0.0; shape.kernel * vectors * channels.len() * lanes];
+    let mut packed = Aligned::zeros(shape.kernel * vectors * channels.len() * lanes);
     for (row, to) in packed.chunks_exact_mut(vectors * channels.len() * lanes).enumerate() {
         for term in 0..len {
             let (col, in_ch) = (term / shape.in_ch, term % shape.in_ch);

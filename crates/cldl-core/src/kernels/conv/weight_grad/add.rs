@@ -1,6 +1,7 @@
 //! The products of one image.
 
 use super::layout::Layout;
+use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::tile::{Start, Tile, Turn, max_height, tiles};
@@ -34,7 +35,7 @@ impl WithSimd for AddImage<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let out_h = self.shape.out_h();
-        let bands = tiles(out_h, self.band());
+        let bands = tiles(out_h, if Registers::of::<S>().are_many() { out_h } else { self.band() });
         let mut ahead = self.ahead::<S>(bands.clone().count());
         for (first, rows) in bands {
             for row in 0..self.layout.kernel {
