@@ -8,16 +8,19 @@
 //! of several neighboring windows: for them the image is spread, each pixel as often as there are
 //! channels, and what is a broadcast for the others is a load.
 
-mod places;
+mod group;
+mod maxima;
 mod tile;
 
 use super::ConvShape;
 use super::padding::Padding;
 use crate::kernels::Images;
+use crate::kernels::aligned::Aligned;
 use crate::kernels::pool::Grid;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{store, tiles};
-use places::Maxima;
+use crate::kernels::tile::tiles;
+use group::{Pixels, Spread};
+use maxima::Maxima;
 use pulp::{Simd, WithSimd};
 use tile::{Tile, max_count};
 
@@ -36,7 +39,7 @@ struct Block {
     /// Windows that share a vector.
     group: usize,
     /// In the order (kernel row, kernel column, window, channel), whole vectors.
-    weights: Vec<f32>,
+    weights: Aligned,
     bias: Vec<f32>,
 }
 
@@ -57,7 +60,7 @@ impl<'a> Windows<'a> {
                 first,
                 channels,
                 group,
-                weights: vec![0.0; taps * lanes],
+                weights: Aligned::zeros(taps * lanes),
                 bias: vec![0.0; lanes],
             };
             for lane in 0..group * channels {
@@ -93,34 +96,90 @@ impl<'a> Windows<'a> {
         assert!(y.len() == grid.out_len() && argmax.len() == grid.out_len());
         padding.with(simd, x, index, |x| {
             for block in blocks {
-                let mut all = |source: Source<'_>| {
-                    let (shape, grid) = (*shape, *grid);
-                    let (y, argmax) = (&mut *y, &mut *argmax);
-                    simd.vectorize(AllWindows {
-                        shape,
-                        grid,
-                        block,
-                        source,
-                        is_tangent,
-                        y,
-                        argmax,
-                    });
-                };
-                let columns = padding.row();
-                if block.group == 1 {
-                    all(Source { planes: [x, &x[1..]], row: columns, pixel: 2 });
+                let (y, argmax) = (&mut *y, &mut *argmax);
+                if 1 < block.group {
+                    self.grouped(simd, block, x, is_tangent, y, argmax);
                     continue;
                 }
-                let windows = (grid.w / 2).next_multiple_of(block.group);
-                let channels = block.channels;
-                let row = (windows + shape.kernel / 2) * channels + S::F32_LANES;
-                let plane = x.len() / columns * row;
-                with_scratch(2 * plane, |floats| {
-                    let (even, odd) = floats.split_at_mut(plane);
-                    simd.vectorize(Spread { x, columns, channels, row, planes: [even, odd] });
-                    all(Source { planes: [even, odd], row, pixel: channels });
+                let source = Source { planes: [x, &x[1..]], row: padding.row(), pixel: 2 };
+                let (shape, ch, first) = (*shape, grid.ch, block.first);
+                simd.vectorize(AllWindows {
+                    shape,
+                    block,
+                    source,
+                    ch,
+                    first,
+                    is_tangent,
+                    y,
+                    argmax,
                 });
             }
+        });
+    }
+
+    /// The same of the padded image `x`, for a block whose vectors are those of several windows: they are
+    /// stored whole, and copied to their pixels at the end.
+    #[inline(always)]
+    fn grouped<S: Simd>(
+        &self,
+        simd: S,
+        block: &Block,
+        x: &[f32],
+        is_tangent: bool,
+        y: &mut [f32],
+        argmax: &mut [f32],
+    ) {
+        let Self { shape, grid, padding, .. } = self;
+        let (ch, columns, windows) = (block.channels, padding.row(), grid.w / 2);
+        let row = (windows.next_multiple_of(block.group) + shape.kernel / 2) * ch + S::F32_LANES;
+        let plane = x.len() / columns * row;
+        let pixels = grid.h / 2 * windows;
+        // The last vector may reach past the end.
+        let own = pixels * ch + S::F32_LANES;
+        let (y, argmax) = (&mut y[block.first..], &mut argmax[block.first..]);
+        with_scratch(2 * (plane + own), |floats| {
+            let (planes, maxima) = floats.split_at_mut(2 * plane);
+            let (even, odd) = planes.split_at_mut(plane);
+            let (own_y, own_argmax) = maxima.split_at_mut(own);
+            let spread = Spread { x, columns, channels: ch, row, planes: [&mut *even, &mut *odd] };
+            simd.vectorize(spread);
+            if is_tangent {
+                let to = &mut *own_argmax;
+                simd.vectorize(Pixels {
+                    count: pixels,
+                    from: argmax,
+                    from_ch: grid.ch,
+                    to,
+                    to_ch: ch,
+                });
+            }
+            simd.vectorize(AllWindows {
+                shape,
+                block,
+                source: Source { planes: [even, odd], row, pixel: ch },
+                ch,
+                first: 0,
+                is_tangent,
+                y: own_y,
+                argmax: own_argmax,
+            });
+            if !is_tangent {
+                let from = &*own_argmax;
+                simd.vectorize(Pixels {
+                    count: pixels,
+                    from,
+                    from_ch: ch,
+                    to: argmax,
+                    to_ch: grid.ch,
+                });
+            }
+            simd.vectorize(Pixels {
+                count: pixels,
+                from: own_y,
+                from_ch: ch,
+                to: y,
+                to_ch: grid.ch,
+            });
         });
     }
 }
@@ -135,40 +194,14 @@ struct Source<'a> {
     pixel: usize,
 }
 
-/// Spreads the image `x`, of so many columns, into planes: each pixel as often as there are `channels`.
-struct Spread<'a> {
-    x: &'a [f32],
-    columns: usize,
-    channels: usize,
-    /// Floats in a row of a plane.
-    row: usize,
-    planes: [&'a mut [f32]; 2],
-}
-
-impl WithSimd for Spread<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, columns, channels, row, planes: [even, odd] } = self;
-        let rows = even.chunks_exact_mut(row).zip(odd.chunks_exact_mut(row));
-        for ((even, odd), x) in rows.zip(x.chunks_exact(columns)) {
-            // Whole vectors: the next pixel overwrites what is too much.
-            for (pair, x) in x.chunks(2).enumerate() {
-                let to = pair * channels..pair * channels + S::F32_LANES;
-                store(simd, simd.splat_f32s(x[0]), &mut even[to.clone()]);
-                store(simd, simd.splat_f32s(x[x.len() - 1]), &mut odd[to]);
-            }
-        }
-    }
-}
-
 /// All windows of an image, for the channels of a block.
 struct AllWindows<'a> {
     shape: &'a ConvShape,
-    grid: Grid,
     block: &'a Block,
     source: Source<'a>,
+    /// Channels of a pixel of maxima, and the block's first among them.
+    ch: usize,
+    first: usize,
     is_tangent: bool,
     y: &'a mut [f32],
     argmax: &'a mut [f32],
@@ -179,21 +212,23 @@ impl WithSimd for AllWindows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, grid, block, source, is_tangent, y, argmax } = self;
+        let Self { shape, block, source, ch, first, is_tangent, y, argmax } = self;
+        let grid = shape.pooled();
         let windows = grid.w / 2;
+        let mut out = Maxima {
+            first: 0,
+            step: block.group * ch,
+            // What is too much of several windows, the next ones overwrite.
+            len: if block.group == 1 { block.channels } else { S::F32_LANES },
+            is_tangent,
+            y,
+            argmax,
+        };
         for row in 0..grid.h / 2 {
             for (vector, count) in tiles(windows.div_ceil(block.group), max_count::<S>()) {
                 let col = vector * block.group;
                 let tile = Tile { block, source, row, col };
-                let mut out = Maxima {
-                    ch: grid.ch,
-                    first: row * windows + col,
-                    end: (row + 1) * windows,
-                    block,
-                    is_tangent,
-                    y,
-                    argmax,
-                };
+                out.first = (row * windows + col) * ch + first;
                 match shape.kernel {
                     3 => tile.run::<S, 3, 4>(simd, count, &mut out),
                     _ => tile.run::<S, 5, 6>(simd, count, &mut out),

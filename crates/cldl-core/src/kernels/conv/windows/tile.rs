@@ -1,10 +1,10 @@
 //! The inner loop: the four sums of each of some windows, in registers.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
-use super::places::Maxima;
+use super::maxima::Maxima;
 use super::{Block, Source};
 use crate::kernels::arch::Registers;
-use crate::kernels::tile::load;
+use crate::kernels::tile::{load, read};
 use crate::kernels::unroll::unroll;
 use pulp::{Simd, WithSimd};
 
@@ -76,11 +76,8 @@ impl<const KERNEL: usize, const READ: usize, const COUNT: usize, const SPREAD: b
             let at = (2 * top + KERNEL) * row + (col + last) * pixel + (COUNT - 1) * step;
             assert!(at + if SPREAD { lanes } else { 1 } <= plane.len());
         }
-        let bias = if out.is_tangent {
-            simd.splat_f32s(0.0)
-        } else {
-            simd.partial_load_f32s(&block.bias[..lanes])
-        };
+        let bias =
+            if out.is_tangent { simd.splat_f32s(0.0) } else { read(simd, &block.bias[..lanes]) };
         let mut sums = [[bias; FOUR]; COUNT];
         let weights = block.weights.as_ptr();
         for r in 0..READ {
