@@ -11,6 +11,15 @@ pub(super) fn arch() -> Arch {
     Arch::new()
 }
 
+/// The best instruction set of this machine whose vectors have at most so many `lanes`.
+pub(super) fn arch_of(lanes: usize) -> Arch {
+    match arch() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(wide) if lanes < 16 => Arch::V3(*wide),
+        arch => arch,
+    }
+}
+
 /// The vector registers of an instruction set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Registers {

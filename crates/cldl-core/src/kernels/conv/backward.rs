@@ -94,8 +94,9 @@ impl WithSimd for Backward<'_> {
             (weight, dx, add) = (Some(of.weight), Some(of.dx), of.add);
         }
         if let Images::Unpooled(dy) = &dy
-            && let Some(gradients) = PooledGradients::new(shape, S::F32_LANES, weight)
+            && PooledGradients::fit(shape)
         {
+            let gradients = PooledGradients::new(shape, weight);
             let len = x.map_or(0, |_| gradients.sum_len());
             let sum = each_image(shape, len, dx, |image, sum, dx| {
                 if let Some(x) = &x {

@@ -1,67 +1,67 @@
 //! The gradients of a convolution of one channel whose outputs were pooled.
 //!
 //! Of the four outputs of a window three have a gradient of zero, and each channel chose its own: so
-//! only the products of the chosen ones are formed. The terms of an output's sum are few and lie side by
-//! side, as a patch: the weight's gradient adds up patches of the input, and the input's gradient adds
-//! the weight to the patches of its outputs.
+//! only the products of the chosen ones are formed. The terms of an output's sum are a patch, rows of a
+//! few neighbors: the weight's gradient adds up patches of the input, and the input's gradient adds up
+//! patches of the weight.
 
 mod input;
-mod products;
+mod places;
+mod weight;
 
 use super::ConvShape;
 use super::padding::Padding;
+use crate::kernels::arch::arch_of;
 use crate::kernels::pool::Grid;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::{Images, Unpooled};
-use input::{Input, SizedInput};
-use products::{Products, SizedProducts};
-use pulp::Simd;
+use input::{Input, Patches, SizedInput};
+use places::Places;
+use pulp::{Arch, Simd};
+use weight::{Copies, Weight};
 
-/// Floats that are copied of a row of a window: a constant number is one instruction, and what is too
-/// much, the next row overwrites.
-const COPIED: usize = 8;
+/// Floats of a row of a patch, and what lies beside it.
+const ROW: usize = 8;
 
 /// Computes the gradients of one image at a time.
 pub(super) struct PooledGradients<'a> {
     shape: &'a ConvShape,
     grid: Grid,
     padding: Padding,
-    /// Vectors of a patch, and their floats.
-    vectors: usize,
-    patch: usize,
-    /// A patch for each output channel; nothing if the input's gradient is not wanted.
-    weights: Vec<f32>,
+    /// An instruction set with vectors for a row of a patch.
+    short: Arch,
+    copies: Copies,
+    /// Where in the copies the patches of maxima begin.
+    of_copies: Places,
+    /// Nothing if the input's gradient is not wanted.
+    patches: Option<Patches>,
 }
 
 impl<'a> PooledGradients<'a> {
-    /// For vectors of so many lanes, and a weight in OIHW order if the input's gradient is wanted; nothing
-    /// for a shape that is not for us.
-    pub(super) fn new(shape: &'a ConvShape, lanes: usize, weight: Option<&[f32]>) -> Option<Self> {
-        let taps = shape.kernel * shape.kernel;
-        let vectors = taps.div_ceil(lanes);
-        let patch = vectors * lanes;
-        let copies_fit = (shape.kernel - 1) * shape.kernel + COPIED <= patch;
-        let ours = shape.in_ch == 1 && matches!(shape.kernel, 3 | 5) && copies_fit;
-        let padded = |weight: &[f32]| {
-            let mut patches = vec![0.0; shape.out_ch * patch];
-            for (to, from) in patches.chunks_exact_mut(patch).zip(weight.chunks_exact(taps)) {
-                to[..taps].copy_from_slice(from);
-            }
-            patches
-        };
-        (ours && matches!(vectors, 1 | 2 | 4)).then(|| Self {
+    /// Whether a shape is for us.
+    pub(super) fn fit(shape: &ConvShape) -> bool {
+        let ConvShape { in_ch, kernel, stride, .. } = *shape;
+        in_ch == 1 && stride == 1 && matches!(kernel, 3 | 5) && 2 <= shape.out_w()
+    }
+
+    /// For a shape that [fits](Self::fit), and a weight in OIHW order if the input's gradient is wanted.
+    pub(super) fn new(shape: &'a ConvShape, weight: Option<&[f32]>) -> Self {
+        let (grid, copies) = (shape.pooled(), Copies::new(shape));
+        Self {
             shape,
-            grid: shape.pooled(),
-            padding: Padding::of_input(shape).with_slack(COPIED),
-            vectors,
-            patch,
-            weights: weight.map_or_else(Vec::new, padded),
-        })
+            grid,
+            // The last patch ends past the last row.
+            padding: Padding::of_input(shape).with_slack(2 * ROW),
+            short: arch_of(ROW),
+            copies,
+            of_copies: copies.places(grid),
+            patches: weight.map(|weight| Patches::new(shape, weight)),
+        }
     }
 
     /// Floats of a sum of the weight's gradient: a patch for each output channel.
     pub(super) fn sum_len(&self) -> usize {
-        self.shape.out_ch * self.patch
+        self.shape.out_ch * self.shape.kernel * ROW
     }
 
     /// Adds to `sum` the products of image `index` of `x` with the gradient of its maxima.
@@ -76,27 +76,21 @@ impl<'a> PooledGradients<'a> {
     ) {
         let (dy, argmax) = dy.maxima(index);
         self.padding.with(simd, x, index, |x| {
-            with_scratch(2 * self.grid.w * self.patch + self.row_of_maxima(), |floats| {
-                let (patches, places) = floats.split_at_mut(2 * self.grid.w * self.patch);
-                let products = Products { of: self, x, dy, argmax, patches, places, sum };
-                match self.vectors {
-                    1 => simd.vectorize(SizedProducts::<1, 8>(products)),
-                    2 => simd.vectorize(SizedProducts::<2, 4>(products)),
-                    _ => simd.vectorize(SizedProducts::<4, 2>(products)),
-                }
+            with_scratch(self.copies.len() + dy.len(), |floats| {
+                let (copies, places) = floats.split_at_mut(self.copies.len());
+                self.short.dispatch(Weight { of: self, x, dy, argmax, copies, places, sum });
             });
         });
     }
 
     /// The gradient of the weight from a sum of patches.
     pub(super) fn finish(&self, sum: &[f32], dw: &mut [f32]) {
-        let taps = self.shape.kernel * self.shape.kernel;
-        for (dw, sum) in dw.chunks_exact_mut(taps).zip(sum.chunks_exact(self.patch)) {
-            dw.copy_from_slice(&sum[..taps]);
+        for (dw, sum) in dw.chunks_exact_mut(self.shape.kernel).zip(sum.chunks_exact(ROW)) {
+            dw.copy_from_slice(&sum[..self.shape.kernel]);
         }
     }
 
-    /// Writes into `dx`, or adds to it, the gradient of image `index`.
+    /// Writes into `dx`, or adds to it, the gradient of image `index`, if it is wanted.
     #[inline(always)]
     pub(super) fn input<S: Simd>(
         &self,
@@ -106,46 +100,24 @@ impl<'a> PooledGradients<'a> {
         dx: &mut [f32],
         add: bool,
     ) {
+        let Some(patches) = &self.patches else { return };
         let (dy, argmax) = dy.maxima(index);
-        let Self { shape, grid, padding, patch, .. } = self;
-        let padded = (shape.in_h + 2 * shape.padding) * padding.row();
-        let patches = 2 * grid.w * patch;
-        with_scratch(padded + patches + self.row_of_maxima(), |floats| {
-            let (patches, rest) = floats.split_at_mut(patches);
-            let (padded, places) = rest.split_at_mut(padded);
-            let input = Input { of: self, dy, argmax, padded, patches, places, dx, add };
-            match self.vectors {
-                1 => simd.vectorize(SizedInput::<1>(input)),
-                2 => simd.vectorize(SizedInput::<2>(input)),
-                _ => simd.vectorize(SizedInput::<4>(input)),
+        let [planes, row] = [patches.planes_len(), self.grid.w / 2 * self.grid.ch];
+        with_scratch(planes + patches.row_len() + row, |floats| {
+            let (planes, rest) = floats.split_at_mut(planes);
+            let (sums, places) = rest.split_at_mut(patches.row_len());
+            let shape = self.shape;
+            let input = Input { shape, patches, dy, argmax, planes, sums, places, dx, add };
+            match (shape.kernel, S::F32_LANES) {
+                (3, 16) => simd.vectorize(SizedInput::<2, 1, 4>(input)),
+                (3, 8) => simd.vectorize(SizedInput::<4, 1, 3>(input)),
+                (3, 4) => simd.vectorize(SizedInput::<4, 2, 2>(input)),
+                (3, _) => simd.vectorize(SizedInput::<4, 8, 1>(input)),
+                (_, 16) => simd.vectorize(SizedInput::<3, 1, 4>(input)),
+                (_, 8) => simd.vectorize(SizedInput::<6, 1, 2>(input)),
+                (_, 4) => simd.vectorize(SizedInput::<6, 2, 1>(input)),
+                (_, _) => simd.vectorize(SizedInput::<6, 8, 1>(input)),
             }
         });
     }
-
-    /// Maxima of a row of windows.
-    fn row_of_maxima(&self) -> usize {
-        self.grid.w / 2 * self.grid.ch
-    }
-
-    /// Where the patches of the maxima of a row of windows begin, as bits. Apart, because a vector of them
-    /// is made at a time, and used one by one.
-    #[inline(always)]
-    fn patches_of(&self, argmax: &[f32], places: &mut [f32]) {
-        let Self { grid, patch, .. } = self;
-        let pixels = places.chunks_exact_mut(grid.ch).zip(argmax.chunks_exact(grid.ch));
-        for (col, (places, argmax)) in pixels.enumerate() {
-            for (place, argmax) in places.iter_mut().zip(argmax) {
-                let choice = choice(*argmax);
-                let pixel = 2 * col + choice % 2 + choice / 2 * grid.w;
-                *place = f32::from_bits((pixel * patch) as u32);
-            }
-        }
-    }
-}
-
-/// Which pixel of its window a maximum was: a float from 0 to 3. Next to 2²³ the last bits of a float
-/// are those of its integer.
-#[inline(always)]
-fn choice(argmax: f32) -> usize {
-    ((argmax + 8_388_608.0).to_bits() & 3) as usize
 }
