@@ -12,6 +12,7 @@ mod pooled;
 mod pooled_grad;
 #[cfg(test)]
 mod tests;
+mod three_grad;
 mod weight_grad;
 mod weight_rows;
 mod windows;

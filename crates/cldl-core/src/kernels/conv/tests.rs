@@ -86,6 +86,14 @@ fn networks_match_the_definition_on_every_instruction_set() {
 }
 
 #[test]
+fn images_of_three_channels_match_the_definition() {
+    let shape = ConvShape { batch: 2, in_h: 5, ..network_shapes()[2] };
+    let sizes = [(16, 16), (16, 32), (48, 16), (24, 16), (32, 24)];
+    let shapes = sizes.map(|(in_w, out_ch)| ConvShape { in_w, out_ch, ..shape });
+    for_each_arch(|| shapes.iter().for_each(|shape| matches_definition(shape, 2)));
+}
+
+#[test]
 fn bits_do_not_depend_on_threads() {
     for shape in network_shapes() {
         let shape = ConvShape { batch: 37, ..shape };
