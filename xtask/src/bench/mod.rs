@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: `cldl bench`, alone or side by side with PyTorch, and `docs/performance.md`.
 
+mod alone;
 mod page;
 mod plot;
 mod row;
 
+use self::alone::Alone;
 use self::page::{Measured, Performance};
 use self::row::{Row, median, rows_of};
 use crate::reproduce::Cldl;
@@ -121,13 +123,16 @@ impl Bench<'_> {
             eprintln!("{arch}: where the time goes");
             let profiled =
                 self.rows(&[&self.ours(arch)[..], &["--profile".to_owned()]].concat())?;
-            let Args { members, batch, .. } = *self.args;
+            eprintln!("{arch}: its kernels by themselves");
+            let Args { members, batch, threads, .. } = *self.args;
             architectures.push(Measured {
                 arch,
                 conditions: self.conditions(arch),
                 ours,
                 theirs,
                 profiled,
+                small: self.alone(arch, alone::SMALL, 1)?,
+                whole: self.alone(arch, batch, threads)?,
                 by_members: self.scaled(arch, &MEMBERS.map(|members| (members, batch)))?,
                 by_batch: self.scaled(arch, &BATCHES.map(|batch| (members, batch)))?,
             });
@@ -183,6 +188,15 @@ impl Bench<'_> {
 
     fn rows(&self, args: &[String]) -> Result<Vec<Row>> {
         rows_of(Command::new(&self.cldl.program).args(["bench", "--json"]).args(args))
+    }
+
+    /// Every kernel by itself.
+    fn alone(&self, arch: &str, batch: usize, threads: usize) -> Result<Vec<Alone>> {
+        let numbers = [("--batch", batch), ("--threads", threads), ("--repeat", 9)];
+        let numbers = numbers.map(|(flag, n)| [flag.to_owned(), n.to_string()]);
+        let mut command = Command::new(&self.cldl.program);
+        command.args(["bench", "--json", "--kernels", "--arch", arch]);
+        rows_of(command.args(numbers.as_flattened()))
     }
 
     fn conditions(&self, arch: &str) -> String {

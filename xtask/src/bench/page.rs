@@ -1,6 +1,7 @@
 //! What was measured, as Markdown.
 
 use super::Rows;
+use super::alone::{self, Alone};
 use super::row::{Kernel, Row};
 use crate::markdown::{head, row};
 use std::fmt::Write as _;
@@ -22,6 +23,9 @@ pub(super) struct Measured {
     pub(super) theirs: Rows,
     /// Every row once more, with its profile.
     pub(super) profiled: Vec<Row>,
+    /// Every kernel by itself: with [`alone::SMALL`] images on one thread, and with a whole batch on all.
+    pub(super) small: Vec<Alone>,
+    pub(super) whole: Vec<Alone>,
     pub(super) by_members: Vec<Row>,
     pub(super) by_batch: Vec<Row>,
 }
@@ -102,6 +106,8 @@ pub(super) fn markdown(performance: &Performance, picture: &str) -> String {
             );
             text += &kernels(step);
         }
+        let _ = write!(text, "\n### Kernels of {} by themselves\n\n", measured.arch);
+        text += &alone::table(&measured.small, &measured.whole);
         let waits = measured.ours.get("wait").map_or(0.0, |row| row.seconds);
         let step = measured.ours.get("ce").map_or(f64::NAN, |row| row.seconds);
         let _ = write!(

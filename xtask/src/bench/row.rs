@@ -4,6 +4,7 @@ use super::Rows;
 use crate::child;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::process::{Command, Stdio};
 
 /// One step, measured. The comparator tells its name and its seconds alone.
@@ -50,7 +51,7 @@ impl Row {
 }
 
 /// Runs a benchmark; returns its rows.
-pub(super) fn rows_of(command: &mut Command) -> Result<Vec<Row>> {
+pub(super) fn rows_of<R: DeserializeOwned>(command: &mut Command) -> Result<Vec<R>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let ended = child::run(command.stdout(Stdio::piped()))?;
     ensure!(ended.status.success(), "`{program}` failed ({})", ended.status);
@@ -70,25 +71,22 @@ pub(super) fn median(mut rows: Vec<Row>) -> Rows {
 
 #[cfg(test)]
 mod tests {
-    use super::{median, rows_of};
+    use super::{Row, median, rows_of};
     use std::process::Command;
 
     #[test]
     fn rows_are_read_and_other_output_is_an_error() {
         let line = r#"{"what":"ce","seconds":0.5,"system":"x"}"#;
-        let rows = rows_of(Command::new("echo").arg(line)).unwrap();
+        let rows: Vec<Row> = rows_of(Command::new("echo").arg(line)).unwrap();
         assert_eq!((rows[0].what.as_str(), rows[0].seconds.to_bits()), ("ce", 0.5f64.to_bits()));
-        assert!(rows_of(Command::new("echo").arg("no")).is_err());
-        assert!(rows_of(&mut Command::new("false")).is_err());
+        assert!(rows_of::<Row>(Command::new("echo").arg("no")).is_err());
+        assert!(rows_of::<Row>(&mut Command::new("false")).is_err());
     }
 
     #[test]
     fn the_median_is_one_of_the_rows() {
-        let row = |what: &str, seconds| super::Row {
-            what: what.to_owned(),
-            seconds,
-            ..Default::default()
-        };
+        let row =
+            |what: &str, seconds| Row { what: what.to_owned(), seconds, ..Default::default() };
         let rows = median(vec![row("ce", 3.0), row("adp", 9.0), row("ce", 1.0), row("ce", 2.0)]);
         assert_eq!((rows["ce"].seconds, rows["adp"].seconds), (2.0, 9.0));
     }
