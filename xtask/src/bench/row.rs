@@ -16,6 +16,9 @@ pub(super) struct Row {
     pub(super) members: usize,
     #[serde(default)]
     pub(super) batch: usize,
+    /// The family of instruction sets that was used.
+    #[serde(default)]
+    pub(super) instructions: String,
     #[serde(default)]
     pub(super) gflops: f64,
     #[serde(default)]

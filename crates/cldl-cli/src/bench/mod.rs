@@ -7,7 +7,7 @@ mod rows;
 use std::time::Duration;
 
 use anyhow::Result;
-use cldl_core::kernels::{fma_peak, memory_bandwidth};
+use cldl_core::kernels::{family, fma_peak, memory_bandwidth};
 use cldl_core::memory::peak_bytes;
 use cldl_models::Arch;
 use serde::Serialize;
@@ -86,8 +86,10 @@ struct Machine {
 impl Machine {
     fn text(self) -> String {
         let Self { peak_gflops, memory_gbs } = self;
-        let threads = rayon::current_num_threads();
-        format!("{threads} threads; peak {peak_gflops:.0} GFLOP/s, memory {memory_gbs:.0} GB/s")
+        let (threads, instructions) = (rayon::current_num_threads(), family());
+        format!(
+            "{threads} threads, {instructions}; peak {peak_gflops:.0} GFLOP/s, memory {memory_gbs:.0} GB/s"
+        )
     }
 }
 
@@ -99,6 +101,8 @@ struct Measured {
     members: usize,
     batch: usize,
     threads: usize,
+    /// The family of instruction sets that the kernels use.
+    instructions: &'static str,
     what: &'static str,
     seconds: f64,
     images_per_second: f64,
@@ -190,6 +194,7 @@ impl Args {
             members: self.members,
             batch: self.batch,
             threads: rayon::current_num_threads(),
+            instructions: family(),
             what: row.name(),
             seconds,
             images_per_second: self.batch as f64 / seconds,
