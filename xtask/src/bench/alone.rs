@@ -22,9 +22,9 @@ pub(super) struct Alone {
 pub(super) fn table(small: &[Alone], whole: &[Alone]) -> String {
     let mut text = format!(
         "Each over and over, nothing beside it: {SMALL} images on one thread, then a whole batch on all threads, \
-         whose limit is again the slower of operations and bytes. Of pooled layers the operations are counted as \
-         if nothing had been pooled, though three of four gradients are not there. What is packed for a call, \
-         and waking a thread, count.\n\n"
+         whose limit is again the slower of operations and bytes, and is passed where numbers are still in a \
+         cache. Of pooled layers the operations are counted as if nothing had been pooled, though three of four \
+         gradients are not there. What is packed for a call, and waking a thread, count.\n\n"
     );
     text +=
         &head(&["layer", "pass", &format!("{SMALL} images, of peak"), "ms", "of peak", "of limit"]);
