@@ -13,7 +13,7 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{Start, Tile, Turn, max_height, max_width, store, tiles};
+use crate::kernels::tile::{Start, Tile, Turn, max_height, max_width, tiles};
 use crate::kernels::{Finish, Images};
 use pulp::{Simd, WithSimd};
 
@@ -74,10 +74,13 @@ impl<'a> InputGradients<'a> {
                 }
             }
             Way::Bands(blocks) if shape.padding == 0 => {
-                simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx, add });
+                if !add {
+                    dx.fill(0.0);
+                }
+                simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx });
             }
             Way::Bands(blocks) => in_bands(shape, dx, add, |first, rows| {
-                simd.vectorize(Band { shape, blocks, first, dy, rows, add: true });
+                simd.vectorize(Band { shape, blocks, first, dy, rows });
             }),
         }
     }
@@ -193,8 +196,6 @@ struct Band<'a> {
     first: usize,
     dy: &'a [f32],
     rows: &'a mut [f32],
-    /// Whether the gradient is added to what the rows hold, or written over it.
-    add: bool,
 }
 
 impl WithSimd for Band<'_> {
@@ -202,7 +203,7 @@ impl WithSimd for Band<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, blocks, first, dy, rows, add } = self;
+        let Self { shape, blocks, first, dy, rows } = self;
         let ConvShape { in_ch, out_ch, kernel, stride, padding, .. } = *shape;
         let (out_h, out_w) = (shape.out_h(), shape.out_w());
         let row_len = (shape.in_w + 2 * padding) * in_ch;
@@ -212,9 +213,6 @@ impl WithSimd for Band<'_> {
             let group_stride = block.group * stride * in_ch;
             let tap_len = group_ch * width * S::F32_LANES;
             for (row, to) in rows.chunks_exact_mut(row_len).enumerate() {
-                if !add && block.first == 0 {
-                    zero(simd, to);
-                }
                 // Output rows whose windows hold this row, counted from the top of the padding.
                 let row = first + row + padding;
                 let begin = (row + 1).saturating_sub(kernel).div_ceil(stride);
@@ -246,13 +244,5 @@ impl WithSimd for Band<'_> {
                 }
             }
         }
-    }
-}
-
-/// A row is too short for what `fill` does.
-#[inline(always)]
-fn zero<S: Simd>(simd: S, to: &mut [f32]) {
-    for to in to.chunks_mut(S::F32_LANES) {
-        store(simd, simd.splat_f32s(0.0), to);
     }
 }
