@@ -1,15 +1,16 @@
 //! The bytes of a tiny training of each method, pinned.
 //!
 //! They may differ between instruction-set families, where the vectors' length sets the order of sums, and
-//! nowhere else: not between 1, 2 and 4 threads, not between debug and release. `cargo xtask torture` has
-//! QEMU, where it is installed, be the families that this machine is not. After a change that is meant to
-//! change them: `UPDATE_PINNED=1 cargo test --release --workspace --test torture pinned`, with QEMU.
+//! nowhere else: not between 1, 2 and 4 threads, not between debug and release. A machine can be those
+//! below its own, by `--instructions`; `cargo xtask torture` also has QEMU, where it is installed, be them.
+//! After a change that is meant to change the bytes, on a machine of the highest family:
+//! `UPDATE_PINNED=1 cargo test --release --workspace --test torture pinned`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use cldl_core::kernels::family;
+use cldl_core::Instructions;
 use cldl_core::sums::sha256;
 use serde_json::json;
 
@@ -27,7 +28,7 @@ pub(crate) const METHODS: [&str; 7] = [
     "adversarial --adv-steps 2",
 ];
 
-/// Families, each with a processor of its kind as QEMU calls it.
+/// Families from the highest to the lowest, each with a processor of its kind as QEMU calls it.
 const EMULATED: [(&str, &str); 2] = [("avx2", "Haswell"), ("portable", "Westmere")];
 const QEMU: &str = "qemu-x86_64";
 
@@ -39,24 +40,33 @@ fn pinned_bytes() {
     let sandbox = Sandbox::new();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("torture/pinned.json");
     let pinned = std::fs::read_to_string(&file).unwrap_or("{}".to_owned());
-    let pinned: BTreeMap<String, Digests> = serde_json::from_str(&pinned).unwrap();
+    let mut pinned: BTreeMap<String, Digests> = serde_json::from_str(&pinned).unwrap();
     let update = std::env::var_os("UPDATE_PINNED").is_some();
 
     let (digests, same) = here(&sandbox);
-    let mut found = vec![(family(), digests)];
+    let own = Instructions::best();
+    let mut found = vec![(own.to_string(), digests)];
+    found.extend(below(own).map(|(name, _)| ((*name).to_owned(), chosen(&sandbox, name))));
     if (update || record::thorough()) && qemu_works() {
-        found.extend(emulated(&sandbox));
+        for (name, digests) in emulated(&sandbox, own) {
+            let chosen = found.iter().find(|(family, _)| family == name).map(|(_, chosen)| chosen);
+            assert_eq!(
+                Some(&digests),
+                chosen,
+                "{name}: QEMU's bytes are not those of --instructions"
+            );
+        }
     }
     let families = found.iter().map(|(name, digests)| json!({"family": name, "sha256": digests}));
     record::keep("pinned", &json!({"same": same, "families": families.collect::<Vec<_>>()}));
     if update {
-        let found: BTreeMap<_, _> = found.into_iter().collect();
-        std::fs::write(&file, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
+        pinned.extend(found);
+        std::fs::write(&file, serde_json::to_string_pretty(&pinned).unwrap() + "\n").unwrap();
         return;
     }
     for (family, digests) in found {
         // One that nobody has pinned yet has nothing to be compared with but its own threads.
-        if let Some(expected) = pinned.get(family) {
+        if let Some(expected) = pinned.get(&family) {
             assert_eq!(digests, *expected, "{family}: see this file's head for how to pin others");
         }
     }
@@ -83,8 +93,23 @@ fn here(sandbox: &Sandbox) -> (Digests, Vec<&'static str>) {
     (digests, same)
 }
 
-/// The digests of the other families, each on a processor that QEMU plays.
-fn emulated(sandbox: &Sandbox) -> Vec<(&'static str, Digests)> {
+/// The families below that of this machine.
+fn below(own: Instructions) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let place = EMULATED.iter().position(|(name, _)| *name == own.to_string());
+    EMULATED.iter().skip(place.map_or(0, |place| place + 1))
+}
+
+/// The digests of a family below that of this machine.
+fn chosen(sandbox: &Sandbox, name: &str) -> Digests {
+    let digest_of = |method: &str| {
+        let chosen = format!("{method} --instructions {name}");
+        digest(sandbox, sandbox.command_of(&binary::cldl(), ""), &chosen, 2, "chosen")
+    };
+    METHODS.iter().map(|method| ((*method).to_owned(), digest_of(method))).collect()
+}
+
+/// The digests of the families below, each on a processor that QEMU plays.
+fn emulated(sandbox: &Sandbox, own: Instructions) -> Vec<(&'static str, Digests)> {
     let digests = |name: &str, cpu: &str| {
         let mut digests = Digests::new();
         for method in METHODS {
@@ -96,7 +121,7 @@ fn emulated(sandbox: &Sandbox) -> Vec<(&'static str, Digests)> {
         }
         digests
     };
-    let others = EMULATED.iter().filter(|(name, _)| *name != family());
+    let others = below(own);
     std::thread::scope(|scope| {
         let digests = &digests;
         let at_once: Vec<_> =

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use candle::Device;
-use cldl_core::DeviceChoice;
+use cldl_core::{DeviceChoice, Instructions};
 use cldl_data::DataDirs;
 use serde::Serialize;
+
+use crate::failure::Usage;
 
 /// Where and with how many threads to compute.
 #[derive(clap::Args)]
@@ -21,11 +23,18 @@ pub(crate) struct Compute {
     /// RAYON_NUM_THREADS]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Instruction set of the CPU kernels: `avx512`, `avx2`, `neon` or `portable`; the last digits of
+    /// results depend on it [default: the best of this machine]
+    #[arg(long, value_name = "SET")]
+    instructions: Option<Instructions>,
 }
 
 impl Compute {
-    /// Sets the number of threads and opens the device.
+    /// Sets the number of threads and the instruction set, and opens the device.
     pub(crate) fn start(&self) -> Result<Device> {
+        if let Some(instructions) = self.instructions {
+            instructions.choose().map_err(Usage)?;
+        }
         // This thread is one of them: from another one, every kernel would begin and end with a thread that
         // sleeps and has to be woken, which takes as long as the small ones.
         let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();

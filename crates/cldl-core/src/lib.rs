@@ -9,6 +9,7 @@
 //! - [`files`], [`sums`], [`lock::Lock`]: files that appear whole, checksums of them, one writer at a time.
 //! - [`Stream`]: named streams of random numbers.
 //! - [`DeviceChoice`]: `auto`, `cpu`, `cuda` or `metal`, at run time.
+//! - [`Instructions`]: the instruction set of the CPU kernels, at run time.
 
 mod classifier;
 mod device;
@@ -17,6 +18,7 @@ mod dual;
 pub mod files;
 pub mod folders;
 pub mod gradcheck;
+mod instructions;
 #[doc(hidden)]
 pub mod kernels;
 mod layers;
@@ -34,6 +36,7 @@ pub use classifier::{Classifier, input_gradient};
 pub use device::DeviceChoice;
 pub use digest::FileDigest;
 pub use dual::Dual;
+pub use instructions::Instructions;
 pub use layers::{Finish, Layers, Network, Norm};
 pub use ops::conv::Geometry;
 pub use ops::distance::mean_squared_error;

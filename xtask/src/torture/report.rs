@@ -75,7 +75,8 @@ allocation of 64 MB counts as a crash as well.";
 const PINNED: &str = "\
 The model of a tiny training of each method is pinned in `tests/torture/pinned.json`, with all its digits. It
 may differ between families of instruction sets (AVX-512, AVX2, neither), where the length of vectors sets the
-order of sums, and nowhere else. The families that this machine is not were played by QEMU.
+order of sums, and nowhere else. A machine can be those below its own, by `--instructions`; QEMU, which played
+a processor that has no more, gave the same bytes.
 
 ";
 

@@ -7,7 +7,8 @@ mod rows;
 use std::time::Duration;
 
 use anyhow::Result;
-use cldl_core::kernels::{family, fma_peak, memory_bandwidth};
+use cldl_core::Instructions;
+use cldl_core::kernels::{fma_peak, memory_bandwidth};
 use cldl_core::memory::peak_bytes;
 use cldl_models::Arch;
 use serde::Serialize;
@@ -86,7 +87,7 @@ struct Machine {
 impl Machine {
     fn text(self) -> String {
         let Self { peak_gflops, memory_gbs } = self;
-        let (threads, instructions) = (rayon::current_num_threads(), family());
+        let (threads, instructions) = (rayon::current_num_threads(), Instructions::in_use());
         format!(
             "{threads} threads, {instructions}; peak {peak_gflops:.0} GFLOP/s, memory {memory_gbs:.0} GB/s"
         )
@@ -102,7 +103,7 @@ struct Measured {
     batch: usize,
     threads: usize,
     /// The family of instruction sets that the kernels use.
-    instructions: &'static str,
+    instructions: String,
     what: &'static str,
     seconds: f64,
     images_per_second: f64,
@@ -194,7 +195,7 @@ impl Args {
             members: self.members,
             batch: self.batch,
             threads: rayon::current_num_threads(),
-            instructions: family(),
+            instructions: Instructions::in_use().to_string(),
             what: row.name(),
             seconds,
             images_per_second: self.batch as f64 / seconds,

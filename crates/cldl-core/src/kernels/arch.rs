@@ -1,17 +1,18 @@
 //! The choice of the instruction set.
 
+use crate::Instructions;
 use pulp::{Arch, Simd};
 
-/// The best instruction set of this machine.
+/// The instruction set that was chosen, or the best of this machine.
 pub(super) fn arch() -> Arch {
     #[cfg(test)]
     if let Some(arch) = tests::CHOSEN.get() {
         return arch;
     }
-    Arch::new()
+    Instructions::chosen().unwrap_or_else(Arch::new)
 }
 
-/// The best instruction set of this machine whose vectors have at most so many `lanes`.
+/// The same, or the next whose vectors have at most so many `lanes`.
 pub(super) fn arch_of(lanes: usize) -> Arch {
     match arch() {
         #[cfg(target_arch = "x86_64")]
@@ -36,18 +37,6 @@ impl Registers {
     /// Whether there are enough for sums beside more than a few operands.
     pub(super) const fn are_many(self) -> bool {
         32 <= self.count
-    }
-}
-
-/// The family of instruction sets that results may depend on: the vectors' length sets the order of sums.
-pub fn family() -> &'static str {
-    match Arch::new() {
-        Arch::Scalar => "portable",
-        #[cfg(target_arch = "x86_64")]
-        Arch::V4(_) => "avx512",
-        #[cfg(target_arch = "x86_64")]
-        Arch::V3(_) => "avx2",
-        _ => std::env::consts::ARCH,
     }
 }
 

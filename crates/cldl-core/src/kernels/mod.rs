@@ -36,7 +36,6 @@ mod unroll;
 
 pub use activation::{add_assign, leaky_relu, leaky_relu_backward};
 pub use alone::{Alone, Layer, Pass, lenet5_layers, resnet20_layers};
-pub use arch::family;
 pub use conv::{
     ConvShape, InputGrad, WeightGrad, bias_grad, conv_backward, conv_forward, conv_forward_summed,
     conv_pool_forward,
