@@ -9,7 +9,7 @@ pub(super) fn arch() -> Arch {
     if let Some(arch) = tests::CHOSEN.get() {
         return arch;
     }
-    Instructions::chosen().unwrap_or_else(Arch::new)
+    Instructions::chosen().unwrap_or_default()
 }
 
 /// The same, or the next whose vectors have at most so many `lanes`.

@@ -108,7 +108,7 @@ impl WithSimd for Image<'_> {
             }
             for first in (0..in_w / FOUR).step_by(NEIGHBORS) {
                 let sums = of.sums(simd, &rows[h * row..(h + 3) * row], first);
-                of.put(simd, &sums, first, dx, add);
+                put(simd, &sums, first, dx, add);
             }
         }
     }
@@ -127,29 +127,10 @@ impl ThreeGradients<'_> {
         let [a, b, c, d] = [0, 1, 2, 3];
         let pixel = |n: usize, at: usize| &line[n * quarter + at..][..ch];
         // Of the first place, the first pixel is before the row; of the last place, the last one after it.
-        self.fours(simd, [zeros, pixel(a, last), pixel(b, last), pixel(c, last)], first);
-        self.fours(simd, [pixel(b, 0), pixel(c, 0), pixel(d, 0), zeros], end);
+        fours(simd, [zeros, pixel(a, last), pixel(b, last), pixel(c, last)], first);
+        fours(simd, [pixel(b, 0), pixel(c, 0), pixel(d, 0), zeros], end);
         for (at, to) in (0..quarter).step_by(ch).zip(inner.chunks_exact_mut(place)) {
-            self.fours(simd, [pixel(a, at), pixel(b, at), pixel(c, at), pixel(d, at)], to);
-        }
-    }
-
-    /// Four pixels, or zeros for an empty one, by quarters of their channels.
-    #[inline(always)]
-    fn fours<S: Simd>(&self, simd: S, pixels: [&[f32]; FOUR], to: &mut [f32]) {
-        let lanes = S::F32_LANES;
-        for (vector, to) in to.chunks_exact_mut(FOUR * lanes).enumerate() {
-            let first = vector * lanes;
-            let mut channels = [simd.splat_f32s(0.0); FOUR];
-            unroll!(for n in [0 1 2 3] {
-                if !pixels[n].is_empty() {
-                    channels[n] = read(simd, &pixels[n][first..first + lanes]);
-                }
-            });
-            let quarters = simd.deinterleave_shfl_f32s(channels);
-            unroll!(for k in [0 1 2 3] {
-                store(simd, quarters[k], &mut to[k * lanes..(k + 1) * lanes]);
-            });
+            fours(simd, [pixel(a, at), pixel(b, at), pixel(c, at), pixel(d, at)], to);
         }
     }
 
@@ -185,30 +166,42 @@ impl ThreeGradients<'_> {
         }
         sums
     }
+}
 
-    /// Adds up the quarters of sums, and writes them where they belong, or adds them.
-    #[inline(always)]
-    fn put<S: Simd>(
-        &self,
-        simd: S,
-        sums: &[S::f32s; SUMS],
-        first: usize,
-        dx: &mut [f32],
-        add: bool,
-    ) {
-        let quarter = dx.len() / FOUR;
-        for (at, four) in sums.as_chunks::<FOUR>().0.iter().enumerate() {
-            let pixels = simd.deinterleave_shfl_f32s(*four);
-            unroll!(for n in [0 1 2 3] {
-                let pixel = pixels[n];
-                let mut quarters = [0.0; MAX_LANES];
-                store(simd, pixel, &mut quarters[..S::F32_LANES]);
-                let to = &mut dx[n * quarter + first * CHANNELS + at * FOUR..][..FOUR];
-                let to = &mut to.as_chunks_mut::<FOUR>().0[0];
-                let sum = sum_of_fours(&quarters, S::F32_LANES);
-                *to = if add { std::array::from_fn(|i| to[i] + sum[i]) } else { sum };
-            });
-        }
+/// Four pixels, or zeros for an empty one, by quarters of their channels.
+#[inline(always)]
+fn fours<S: Simd>(simd: S, pixels: [&[f32]; FOUR], to: &mut [f32]) {
+    let lanes = S::F32_LANES;
+    for (vector, to) in to.chunks_exact_mut(FOUR * lanes).enumerate() {
+        let first = vector * lanes;
+        let mut channels = [simd.splat_f32s(0.0); FOUR];
+        unroll!(for n in [0 1 2 3] {
+            if !pixels[n].is_empty() {
+                channels[n] = read(simd, &pixels[n][first..first + lanes]);
+            }
+        });
+        let quarters = simd.deinterleave_shfl_f32s(channels);
+        unroll!(for k in [0 1 2 3] {
+            store(simd, quarters[k], &mut to[k * lanes..(k + 1) * lanes]);
+        });
+    }
+}
+
+/// Adds up the quarters of sums, and writes them where they belong, or adds them.
+#[inline(always)]
+fn put<S: Simd>(simd: S, sums: &[S::f32s; SUMS], first: usize, dx: &mut [f32], add: bool) {
+    let quarter = dx.len() / FOUR;
+    for (at, four) in sums.as_chunks::<FOUR>().0.iter().enumerate() {
+        let pixels = simd.deinterleave_shfl_f32s(*four);
+        unroll!(for n in [0 1 2 3] {
+            let pixel = pixels[n];
+            let mut quarters = [0.0; MAX_LANES];
+            store(simd, pixel, &mut quarters[..S::F32_LANES]);
+            let to = &mut dx[n * quarter + first * CHANNELS + at * FOUR..][..FOUR];
+            let to = &mut to.as_chunks_mut::<FOUR>().0[0];
+            let sum = sum_of_fours(&quarters, S::F32_LANES);
+            *to = if add { std::array::from_fn(|i| to[i] + sum[i]) } else { sum };
+        });
     }
 }
 
