@@ -6,6 +6,9 @@ use serde::Deserialize;
 /// Images whose numbers stay in the second-level cache, for most layers.
 pub(super) const SMALL: usize = 16;
 
+/// Measurements whose median is shown: each is short, so more of them than of steps.
+pub(super) const REPEAT: usize = 9;
+
 /// A layer's pass, measured.
 #[derive(Debug, Deserialize)]
 pub(super) struct Alone {

@@ -192,7 +192,7 @@ impl Bench<'_> {
 
     /// Every kernel by itself.
     fn alone(&self, arch: &str, batch: usize, threads: usize) -> Result<Vec<Alone>> {
-        let numbers = [("--batch", batch), ("--threads", threads), ("--repeat", 9)];
+        let numbers = [("--batch", batch), ("--threads", threads), ("--repeat", alone::REPEAT)];
         let numbers = numbers.map(|(flag, n)| [flag.to_owned(), n.to_string()]);
         let mut command = Command::new(&self.cldl.program);
         command.args(["bench", "--json", "--kernels", "--arch", arch]);

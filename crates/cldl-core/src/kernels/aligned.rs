@@ -1,11 +1,12 @@
 //! Numbers that begin with a line of the cache.
 
-use super::scratch::LINE;
 use std::ops::{Deref, DerefMut};
 
-/// What is packed once and read again and again: a vector that reaches into two lines of the cache costs
-/// twice.
-#[derive(Debug)]
+/// Floats in a line.
+const LINE: usize = 16;
+
+/// Floats that vectors are read from again and again: one that reaches into two lines costs twice.
+#[derive(Debug, Default)]
 pub(super) struct Aligned {
     floats: Vec<f32>,
     first: usize,
@@ -15,9 +16,19 @@ pub(super) struct Aligned {
 impl Aligned {
     /// So many zeros.
     pub(super) fn zeros(len: usize) -> Self {
-        let floats = vec![0.0_f32; len + LINE];
-        let first = floats.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        Self { floats, first, len }
+        let mut aligned = Self::default();
+        aligned.set_len(len);
+        aligned
+    }
+
+    /// From now on these are so many floats, of any content.
+    pub(super) fn set_len(&mut self, len: usize) {
+        if self.floats.len() < len + LINE {
+            self.floats.resize(len + LINE, 0.0);
+            let to_line = self.floats.as_ptr().align_offset(LINE * size_of::<f32>());
+            self.first = to_line.min(LINE);
+        }
+        self.len = len;
     }
 }
 

@@ -8,7 +8,7 @@
 use super::ConvShape;
 use super::outputs::Outputs;
 use super::planar_grad::PlanarGradients;
-use super::three_grad::ThreeGradients;
+use super::rgb_grad::RgbGradients;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::prefetch;
@@ -27,8 +27,8 @@ pub(super) struct InputGradients<'a> {
 enum Way<'a> {
     /// For one channel.
     Planar(PlanarGradients<'a>),
-    /// For three channels.
-    Three(ThreeGradients<'a>),
+    /// For an RGB image.
+    Rgb(RgbGradients<'a>),
     /// As the outputs of the convolution with the weight turned by half a turn.
     Turned(Outputs),
     Bands(Vec<Block>),
@@ -39,8 +39,8 @@ impl<'a> InputGradients<'a> {
     pub(super) fn new(shape: &'a ConvShape, registers: Registers, weight: &[f32]) -> Self {
         let way = if let Some(planar) = PlanarGradients::new(shape, weight) {
             Way::Planar(planar)
-        } else if let Some(three) = ThreeGradients::new(shape, registers, weight) {
-            Way::Three(three)
+        } else if let Some(rgb) = RgbGradients::new(shape, registers, weight) {
+            Way::Rgb(rgb)
         } else if !registers.are_many()
             && shape.stride == 1
             && 2 * shape.padding + 1 == shape.kernel
@@ -59,7 +59,7 @@ impl<'a> InputGradients<'a> {
         let Self { shape, way } = self;
         match way {
             Way::Planar(planar) => planar.image(simd, dy, dx, add),
-            Way::Three(three) => three.image(simd, dy, dx, add),
+            Way::Rgb(rgb) => rgb.image(simd, dy, dx, add),
             Way::Turned(outputs) => {
                 let write = |dx: &mut [f32]| {
                     outputs.image(simd, &Images::Stored(dy), 0, Finish::default(), dx);

@@ -10,9 +10,9 @@ mod padding;
 mod planar_grad;
 mod pooled;
 mod pooled_grad;
+mod rgb_grad;
 #[cfg(test)]
 mod tests;
-mod three_grad;
 mod weight_grad;
 mod weight_rows;
 mod windows;

@@ -41,7 +41,10 @@ impl<'a> PooledGradients<'a> {
     /// Whether a shape is for us.
     pub(super) fn fit(shape: &ConvShape) -> bool {
         let ConvShape { in_ch, kernel, stride, .. } = *shape;
-        in_ch == 1 && stride == 1 && matches!(kernel, 3 | 5) && 2 <= shape.out_w()
+        in_ch == 1
+            && stride == 1
+            && matches!(kernel, 3 | 5)
+            && 2 <= shape.out_h().min(shape.out_w())
     }
 
     /// For a shape that [fits](Self::fit), and a weight in OIHW order if the input's gradient is wanted.

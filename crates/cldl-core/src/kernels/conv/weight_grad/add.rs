@@ -35,7 +35,7 @@ impl WithSimd for AddImage<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let out_h = self.shape.out_h();
-        let bands = tiles(out_h, if Registers::of::<S>().are_many() { out_h } else { self.band() });
+        let bands = tiles(out_h, self.band::<S>());
         let mut ahead = self.ahead::<S>(bands.clone().count());
         for (first, rows) in bands {
             for row in 0..self.layout.kernel {
@@ -48,8 +48,12 @@ impl WithSimd for AddImage<'_> {
 
 impl<'a> AddImage<'a> {
     /// Rows of the output whose gradient, and the rows of the input that it meets, fit into [`BAND`]; but
-    /// enough for a tile to have [`BAND_POSITIONS`].
-    fn band(&self) -> usize {
+    /// enough for a tile to have [`BAND_POSITIONS`]. With many registers a number that was read serves so
+    /// many sums that all rows come at once.
+    fn band<S: Simd>(&self) -> usize {
+        if Registers::of::<S>().are_many() {
+            return self.shape.out_h();
+        }
         let ConvShape { stride, out_ch, .. } = *self.shape;
         let row = stride * self.x_row + self.shape.out_w() * out_ch;
         let fits = BAND.saturating_sub(self.layout.kernel * self.x_row) / row;

@@ -117,6 +117,7 @@ impl<'a> WeightGradients<'a> {
                     sum: &mut *sum,
                 });
             };
+            // With many registers a copy takes longer than the lines that crowd the cache.
             if Registers::of::<S>().are_many() || layout.outer_blocks().nth(1).is_none() {
                 return add(None);
             }

@@ -1,4 +1,4 @@
-//! The gradient for an input of three channels, by kernels of 3 by 3.
+//! The gradient for an RGB image, by kernels of 3 by 3.
 //!
 //! A window then has 9 floats in a row: of a vector of neighbors nearly half the lanes would be idle. So a
 //! vector holds terms of sums: a quarter of some output channels, for four pixels. These are a quarter of a
@@ -29,7 +29,7 @@ const NEIGHBORS: usize = 4;
 const SUMS: usize = NEIGHBORS * CHANNELS;
 
 /// Computes the gradient of one image at a time.
-pub(super) struct ThreeGradients<'a> {
+pub(super) struct RgbGradients<'a> {
     shape: &'a ConvShape,
     /// In the order (kernel row from the last to the first, vector, kernel column from the last to the first,
     /// channel of the input, lane).
@@ -38,7 +38,7 @@ pub(super) struct ThreeGradients<'a> {
     vectors: usize,
 }
 
-impl<'a> ThreeGradients<'a> {
+impl<'a> RgbGradients<'a> {
     /// For a weight in OIHW order; nothing for a shape that is not for us.
     pub(super) fn new(shape: &'a ConvShape, registers: Registers, weight: &[f32]) -> Option<Self> {
         let ConvShape { in_w, in_ch, out_ch, kernel, stride, padding, .. } = *shape;
@@ -79,7 +79,7 @@ impl<'a> ThreeGradients<'a> {
 }
 
 struct Image<'a> {
-    of: &'a ThreeGradients<'a>,
+    of: &'a RgbGradients<'a>,
     dy: &'a [f32],
     /// Floats in a row of four pixels each.
     row: usize,
@@ -114,7 +114,7 @@ impl WithSimd for Image<'_> {
     }
 }
 
-impl ThreeGradients<'_> {
+impl RgbGradients<'_> {
     /// A row of pixels by fours, with zeros before and after it.
     #[inline(always)]
     fn by_fours<S: Simd>(&self, simd: S, line: &[f32], to: &mut [f32]) {
