@@ -5,9 +5,9 @@ use std::ops::{Deref, DerefMut};
 /// Floats in a line.
 const LINE: usize = 16;
 
-/// Floats that vectors are read from again and again: one that reaches into two lines costs twice.
+/// Floats for vectors: one that reaches into two lines costs twice.
 #[derive(Debug, Default)]
-pub(super) struct Aligned {
+pub(crate) struct Aligned {
     floats: Vec<f32>,
     first: usize,
     len: usize,
@@ -15,7 +15,7 @@ pub(super) struct Aligned {
 
 impl Aligned {
     /// So many zeros.
-    pub(super) fn zeros(len: usize) -> Self {
+    pub(crate) fn zeros(len: usize) -> Self {
         let mut aligned = Self::default();
         aligned.set_len(len);
         aligned
@@ -24,7 +24,7 @@ impl Aligned {
     /// From now on these are so many floats, of any content.
     pub(super) fn set_len(&mut self, len: usize) {
         if self.floats.len() < len + LINE {
-            self.floats.resize(len + LINE, 0.0);
+            self.floats = vec![0.0; len + LINE];
             let to_line = self.floats.as_ptr().align_offset(LINE * size_of::<f32>());
             self.first = to_line.min(LINE);
         }

@@ -1,8 +1,8 @@
 //! The kernels by themselves, on the layers of LeNet-5 and ResNet-20: what the benchmarks run.
 
 use super::{
-    ConvShape, Finish, Images, InputGrad, Unpooled, WeightGrad, conv_backward, conv_forward,
-    conv_pool_forward, linear_forward, linear_input_grad, linear_weight_grad,
+    Aligned, ConvShape, Finish, Images, InputGrad, Unpooled, WeightGrad, conv_backward,
+    conv_forward, conv_pool_forward, linear_forward, linear_input_grad, linear_weight_grad,
 };
 
 /// A layer that multiplies by weights.
@@ -104,12 +104,12 @@ pub fn resnet20_layers(batch: usize) -> Vec<Layer> {
 #[derive(Debug)]
 pub struct Alone {
     layer: Layer,
-    x: Vec<f32>,
+    x: Aligned,
     weight: Vec<f32>,
-    dy: Vec<f32>,
-    argmax: Vec<f32>,
-    y: Vec<f32>,
-    dx: Vec<f32>,
+    dy: Aligned,
+    argmax: Aligned,
+    y: Aligned,
+    dx: Aligned,
     dw: Vec<f32>,
 }
 
@@ -129,15 +129,20 @@ impl Alone {
             }
         };
         let pools = matches!(layer, Layer::ConvPool(_));
-        let ramp = |len: usize| (0..len).map(|i| (i * 37 % 101) as f32 / 101.0 - 0.5).collect();
+        // Activations lie as those of a step do.
+        let ramp = |len: usize| {
+            let mut ramp = Aligned::zeros(len);
+            ramp.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 101.0 - 0.5);
+            ramp
+        };
         let mut alone = Self {
             layer,
             x: ramp(x),
-            weight: ramp(weight),
+            weight: ramp(weight).to_vec(),
             dy: ramp(y),
-            argmax: vec![0.0; if pools { y } else { 0 }],
-            y: vec![0.0; y],
-            dx: vec![0.0; x],
+            argmax: Aligned::zeros(if pools { y } else { 0 }),
+            y: Aligned::zeros(y),
+            dx: Aligned::zeros(x),
             dw: vec![0.0; weight],
         };
         // Gradients need the places of the maxima.

@@ -34,6 +34,8 @@ mod step;
 mod tile;
 mod unroll;
 
+pub(crate) use aligned::Aligned;
+
 pub use activation::{add_assign, leaky_relu, leaky_relu_backward};
 pub use alone::{Alone, Layer, Pass, lenet5_layers, resnet20_layers};
 pub use conv::{

@@ -4,6 +4,7 @@
 //! system page by page; a buffer that comes back keeps its pages and its stale numbers, which its next
 //! user overwrites whole.
 
+use crate::kernels::Aligned;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 /// Floats for one tensor; goes back to the pool when dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    floats: Vec<f32>,
+    floats: Aligned,
     start: usize,
     len: usize,
 }
@@ -19,7 +20,7 @@ pub(crate) struct Buffer {
 /// Buffers that nobody uses, by capacity, and how much there is.
 #[derive(Default)]
 struct Pool {
-    free: BTreeMap<usize, Vec<Vec<f32>>>,
+    free: BTreeMap<usize, Vec<Aligned>>,
     free_floats: usize,
     used_floats: usize,
     most_used: usize,
@@ -48,13 +49,13 @@ impl Buffer {
             // one of dual numbers left.
             let mut fitting = pool.free.range_mut(wanted..=2 * wanted);
             let recycled = fitting.find_map(|(_, buffers)| buffers.pop());
-            let capacity = recycled.as_ref().map_or(wanted, Vec::len);
-            pool.free_floats -= recycled.as_ref().map_or(0, Vec::len);
+            let capacity = recycled.as_ref().map_or(wanted, |floats| floats.len());
+            pool.free_floats -= recycled.as_ref().map_or(0, |floats| floats.len());
             pool.used_floats += capacity;
             pool.most_used = pool.most_used.max(pool.used_floats);
             recycled
         });
-        Self { floats: recycled.unwrap_or_else(|| vec![0.0; wanted]), start: 0, len }
+        Self { floats: recycled.unwrap_or_else(|| Aligned::zeros(wanted)), start: 0, len }
     }
 
     /// A stale buffer that can be [`Self::doubled`], its floats then the first half.
