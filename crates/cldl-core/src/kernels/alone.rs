@@ -190,7 +190,8 @@ impl Alone {
                 conv_forward(&shape, Images::Stored(x), weight, None, 0, finish, y);
             }
             Pass::InputGrad => {
-                let of_input = InputGrad { weight, dx, add: false };
+                // A shortcut's is added to that of the convolution beside it.
+                let of_input = InputGrad { weight, dx, add: shape.skips_input() };
                 conv_backward(&shape, dy, None, Some(of_input));
             }
             Pass::WeightGrad => {

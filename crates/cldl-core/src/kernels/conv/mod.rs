@@ -88,7 +88,7 @@ impl ConvShape {
     }
 
     /// Whether parts of the input lie between the windows: they are better not fetched.
-    fn skips_input(&self) -> bool {
+    pub(super) fn skips_input(&self) -> bool {
         self.kernel < self.stride
     }
 
