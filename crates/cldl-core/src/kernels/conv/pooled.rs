@@ -88,7 +88,7 @@ impl WithSimd for Pooled<'_> {
         let Self { shape, grid, lanes, known, x, weight, bias, slope, y, argmax } = self;
         let examples = shape.batch / lanes;
         let registers = Registers::of::<S>();
-        let way = match Windows::new(shape, S::F32_LANES, weight, bias) {
+        let way = match Windows::new(shape, registers, weight, bias) {
             Some(windows) => Way::Windows(windows),
             None => Way::Outputs(Outputs::new(shape, registers, weight, bias, examples)),
         };

@@ -1,48 +1,46 @@
 //! The inner loop: the four sums of each of some windows, in registers.
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
+use super::Block;
 use super::maxima::Maxima;
-use super::{Block, Source};
 use crate::kernels::arch::Registers;
 use crate::kernels::tile::{load, read};
 use crate::kernels::unroll::unroll;
 use pulp::{Simd, WithSimd};
 
-/// Vectors of windows whose four sums each fit into the registers of `S`, with four vectors of weights and
-/// one of pixels.
-pub(super) const fn max_count<S: Simd>() -> usize {
-    if Registers::of::<S>().are_many() { 4 } else { 2 }
+/// Windows whose four sums each fit into the registers, with those of channels that share a vector, four
+/// vectors of weights and one of pixels.
+pub(super) const fn max_count(registers: Registers) -> usize {
+    if registers.are_many() { 4 } else { 2 }
 }
 
 /// Outputs of a window: of two rows and two columns.
 pub(super) const FOUR: usize = 4;
 
-/// Neighboring windows, from the one at (`row`, `col`) on.
+/// Neighboring windows.
 pub(super) struct Tile<'a> {
     pub block: &'a Block,
-    pub source: Source<'a>,
+    pub kernel: usize,
+    /// The padded image from the first pixel on, and the floats in its rows.
+    pub x: &'a [f32],
     pub row: usize,
-    pub col: usize,
+    /// The first window, counted in the image.
+    pub window: usize,
 }
 
 impl<'a> Tile<'a> {
-    /// Computes `count` vectors of windows; a window and its neighbors have `READ = KERNEL + 1` columns.
+    /// Computes `count` windows.
     #[inline(always)]
-    pub(super) fn run<S: Simd, const KERNEL: usize, const READ: usize>(
-        self,
-        simd: S,
-        count: usize,
-        out: &mut Maxima<'a>,
-    ) {
+    pub(super) fn run<S: Simd>(self, simd: S, count: usize, out: &mut Maxima<'a>) {
         macro_rules! sized {
             ($($count:literal)*) => {
-                match (count, 1 < self.block.group) {
+                match (count, &self.block.shared) {
                     $(
-                        ($count, false) => {
-                            simd.vectorize(Sized::<KERNEL, READ, $count, false>(self, out));
+                        ($count, None) => {
+                            simd.vectorize(Sized::<$count, false>(self, out));
                         }
-                        ($count, true) => {
-                            simd.vectorize(Sized::<KERNEL, READ, $count, true>(self, out));
+                        ($count, Some(_)) => {
+                            simd.vectorize(Sized::<$count, true>(self, out));
                         }
                     )*
                     (count, _) => unreachable!("no tile of {count}"),
@@ -53,111 +51,147 @@ impl<'a> Tile<'a> {
     }
 }
 
-/// `COUNT` vectors of windows, several windows each if the image is `SPREAD`.
-struct Sized<'a, 'b, const KERNEL: usize, const READ: usize, const COUNT: usize, const SPREAD: bool>(
-    Tile<'a>,
-    &'b mut Maxima<'a>,
-);
+/// `COUNT` windows, with channels that share a vector if there are any.
+struct Sized<'a, 'b, const COUNT: usize, const SHARE: bool>(Tile<'a>, &'b mut Maxima<'a>);
 
-impl<const KERNEL: usize, const READ: usize, const COUNT: usize, const SPREAD: bool> WithSimd
-    for Sized<'_, '_, KERNEL, READ, COUNT, SPREAD>
-{
+impl<const COUNT: usize, const SHARE: bool> WithSimd for Sized<'_, '_, COUNT, SHARE> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self(tile, out) = self;
-        let Tile { block, source: Source { planes, row, pixel }, row: top, col } = tile;
+        let Self(Tile { block, kernel, x, row, window }, out) = self;
         let lanes = S::F32_LANES;
-        let step = if SPREAD { block.group * pixel } else { 2 };
-        assert!(READ == KERNEL + 1 && (SPREAD || pixel == 2));
-        assert!(KERNEL * KERNEL * lanes <= block.weights.len() && lanes <= block.bias.len());
-        for (plane, last) in planes.iter().zip([KERNEL / 2, (KERNEL - 1) / 2]) {
-            let at = (2 * top + KERNEL) * row + (col + last) * pixel + (COUNT - 1) * step;
-            assert!(at + if SPREAD { lanes } else { 1 } <= plane.len());
+        let own = &block.own;
+        let shared = block.shared.as_ref().unwrap_or(own);
+        assert!(0 < kernel && kernel * row + 2 * COUNT + kernel - 2 < x.len());
+        for vector in [own, shared] {
+            assert!(kernel * kernel * lanes <= vector.weights.len() && lanes <= vector.bias.len());
         }
-        let bias =
-            if out.is_tangent { simd.splat_f32s(0.0) } else { read(simd, &block.bias[..lanes]) };
-        let mut sums = [[bias; FOUR]; COUNT];
-        let weights = block.weights.as_ptr();
-        for r in 0..READ {
-            let at = (2 * top + r) * row + col * pixel;
+        let mut bias = [simd.splat_f32s(0.0); 2];
+        if !out.is_tangent {
+            bias = [read(simd, &own.bias[..lanes]), read(simd, &shared.bias[..lanes])];
+        }
+        let mut sums = Sums::<S, COUNT> { own: [[bias[0]; FOUR]; COUNT], shared: [bias[1]; FOUR] };
+        let mut begins = [simd.mask_between_m32s(0, lanes as u32).mask(); COUNT];
+        if SHARE {
+            unroll!(for n in 0..COUNT {
+                let begin = (n * shared.channels) as u32;
+                begins[n] = simd.mask_between_m32s(begin, lanes as u32).mask();
+            });
+        }
+        for r in 0..=kernel {
             // SAFETY: the assertions above bound every index that is formed here: `r` and the column are
-            // at most `KERNEL`, and a row of weights is read only where there is one.
+            // at most `kernel`, and a row of weights is read only where there is one.
             unsafe {
-                let from = planes.map(|plane| plane.as_ptr().add(at));
-                let row = Row { from, pixel, step };
-                let upper = weights.wrapping_add(r * KERNEL * lanes);
-                let lower = weights.wrapping_sub(KERNEL * lanes).wrapping_add(r * KERNEL * lanes);
+                let mut weights = [[std::ptr::null(); 2]; 2];
+                for (weights, vector) in weights.iter_mut().zip([own, shared]) {
+                    let upper = vector.weights.as_ptr().wrapping_add(r * kernel * lanes);
+                    *weights = [upper, upper.wrapping_sub(kernel * lanes)];
+                }
+                let [own, shared] = weights;
+                let row = Row { kernel, x: x.as_ptr().add(r * row), own, shared };
                 if r == 0 {
-                    row.add::<S, KERNEL, READ, COUNT, SPREAD, true, false>(
-                        simd, upper, lower, &mut sums,
-                    );
-                } else if r < KERNEL {
-                    row.add::<S, KERNEL, READ, COUNT, SPREAD, true, true>(
-                        simd, upper, lower, &mut sums,
-                    );
+                    row.add::<S, COUNT, SHARE, true, false>(simd, begins, &mut sums);
+                } else if r < kernel {
+                    row.add::<S, COUNT, SHARE, true, true>(simd, begins, &mut sums);
                 } else {
-                    row.add::<S, KERNEL, READ, COUNT, SPREAD, false, true>(
-                        simd, upper, lower, &mut sums,
-                    );
+                    row.add::<S, COUNT, SHARE, false, true>(simd, begins, &mut sums);
                 }
             }
         }
-        unroll!(for v in 0..COUNT {
-            out.put(simd, v, sums[v]);
+        unroll!(for n in 0..COUNT {
+            out.put(simd, window + n, [own.first, own.channels], sums.own[n]);
         });
+        if SHARE {
+            out.put_shared::<S, COUNT>(simd, window, [shared.first, shared.channels], sums.shared);
+        }
     }
 }
 
-/// A row of pixels: those of even and of odd columns.
+/// The four sums of windows.
+struct Sums<S: Simd, const COUNT: usize> {
+    own: [[S::f32s; FOUR]; COUNT],
+    shared: [S::f32s; FOUR],
+}
+
+/// A row of pixels, and the rows of weights that belong to it: for the upper outputs of the windows, and for
+/// the lower ones.
 struct Row {
-    from: [*const f32; 2],
-    pixel: usize,
-    step: usize,
+    kernel: usize,
+    x: *const f32,
+    own: [*const f32; 2],
+    shared: [*const f32; 2],
 }
 
 impl Row {
-    /// Adds the products with a row of weights: `upper` for the upper outputs of the windows, if `UPPER`,
-    /// and `lower` for the lower ones, if `LOWER`.
+    /// Adds the products for the upper outputs, if `UPPER`, and for the lower ones, if `LOWER`. From the lane
+    /// on where a window `begins`, a shared vector holds its pixel or that of a later window.
     #[inline(always)]
     unsafe fn add<
         S: Simd,
-        const KERNEL: usize,
-        const READ: usize,
         const COUNT: usize,
-        const SPREAD: bool,
+        const SHARE: bool,
         const UPPER: bool,
         const LOWER: bool,
     >(
         &self,
         simd: S,
-        upper: *const f32,
-        lower: *const f32,
-        sums: &mut [[S::f32s; FOUR]; COUNT],
+        begins: [S::m32s; COUNT],
+        sums: &mut Sums<S, COUNT>,
     ) {
         // SAFETY: the caller promises the pixels of all columns and the rows of weights that are asked for.
         unsafe {
-            unroll!(for c in 0..READ {
-                let is_used =
-                    [UPPER && c < KERNEL, UPPER && 0 < c, LOWER && c < KERNEL, LOWER && 0 < c];
-                let mut w = [simd.splat_f32s(0.0); FOUR];
-                unroll!(for k in [0 1 2 3] {
-                    if is_used[k] {
-                        let weights = if k < 2 { upper } else { lower };
-                        w[k] = load::<S>(weights.add(c.wrapping_sub(k % 2) * S::F32_LANES));
-                    }
-                });
-                let from = self.from[c % 2].add(c / 2 * self.pixel);
-                unroll!(for v in 0..COUNT {
-                    let from = from.add(v * self.step);
-                    let x = if SPREAD { load::<S>(from) } else { simd.splat_f32s(*from) };
-                    unroll!(for k in [0 1 2 3] {
-                        if is_used[k] {
-                            sums[v][k] = simd.mul_add_e_f32s(x, w[k], sums[v][k]);
-                        }
+            let kernel = self.kernel;
+            self.column::<S, COUNT, SHARE, UPPER, LOWER, true, false>(simd, 0, begins, sums);
+            for c in 1..kernel {
+                self.column::<S, COUNT, SHARE, UPPER, LOWER, true, true>(simd, c, begins, sums);
+            }
+            self.column::<S, COUNT, SHARE, UPPER, LOWER, false, true>(simd, kernel, begins, sums);
+        }
+    }
+
+    /// The same of a column, for the left outputs, if `LEFT`, and for the right ones, if `RIGHT`.
+    #[inline(always)]
+    unsafe fn column<
+        S: Simd,
+        const COUNT: usize,
+        const SHARE: bool,
+        const UPPER: bool,
+        const LOWER: bool,
+        const LEFT: bool,
+        const RIGHT: bool,
+    >(
+        &self,
+        simd: S,
+        c: usize,
+        begins: [S::m32s; COUNT],
+        sums: &mut Sums<S, COUNT>,
+    ) {
+        // SAFETY: as in `add`.
+        unsafe {
+            let mut x = [simd.splat_f32s(0.0); COUNT];
+            unroll!(for n in 0..COUNT {
+                x[n] = simd.splat_f32s(*self.x.add(c + 2 * n));
+            });
+            let mut shared = x[0];
+            unroll!(for n in 0..COUNT {
+                if SHARE && 0 < n {
+                    shared = simd.select_f32s(begins[n], x[n], shared);
+                }
+            });
+            let is_used = [UPPER && LEFT, UPPER && RIGHT, LOWER && LEFT, LOWER && RIGHT];
+            unroll!(for k in [0 1 2 3] {
+                if is_used[k] {
+                    let at = c.wrapping_sub(k % 2) * S::F32_LANES;
+                    let w = load::<S>(self.own[k / 2].add(at));
+                    unroll!(for n in 0..COUNT {
+                        sums.own[n][k] = simd.mul_add_e_f32s(x[n], w, sums.own[n][k]);
                     });
-                });
+                    if SHARE {
+                        let w = load::<S>(self.shared[k / 2].add(at));
+                        sums.shared[k] = simd.mul_add_e_f32s(shared, w, sums.shared[k]);
+                    }
+                }
             });
         }
     }
