@@ -12,15 +12,6 @@ pub(super) fn arch() -> Arch {
     Instructions::chosen().unwrap_or_default()
 }
 
-/// The same, or the next whose vectors have at most so many `lanes`.
-pub(super) fn arch_of(lanes: usize) -> Arch {
-    match arch() {
-        #[cfg(target_arch = "x86_64")]
-        Arch::V4(wide) if lanes < 16 => Arch::V3(*wide),
-        arch => arch,
-    }
-}
-
 /// The vector registers of an instruction set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Registers {

@@ -96,7 +96,7 @@ impl WithSimd for Backward<'_> {
         if let Images::Unpooled(dy) = &dy
             && PooledGradients::fit(shape)
         {
-            let gradients = PooledGradients::new(shape, weight);
+            let gradients = PooledGradients::new(shape, S::F32_LANES, weight);
             let len = x.map_or(0, |_| gradients.sum_len());
             let sum = each_image(shape, len, dx, |image, sum, dx| {
                 if let Some(x) = &x {

@@ -13,9 +13,10 @@ use super::ConvShape;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{MAX_LANES, load, read, store};
+use crate::kernels::tile::{load, read, store};
 use crate::kernels::unroll::unroll;
 use pulp::{Simd, WithSimd};
+use std::ops::Range;
 
 /// Channels of the input.
 const CHANNELS: usize = 3;
@@ -23,10 +24,10 @@ const CHANNELS: usize = 3;
 const KERNEL: usize = 3;
 /// Pixels in a vector, and quarters of the channels.
 const FOUR: usize = 4;
-/// Neighbors whose sums are in registers together.
-const NEIGHBORS: usize = 4;
-/// Their sums.
-const SUMS: usize = NEIGHBORS * CHANNELS;
+/// Neighboring places whose sums are in registers together, with a vector of weights for each channel.
+const fn neighbors(registers: Registers) -> usize {
+    if registers.are_many() { 8 } else { 4 }
+}
 
 /// Computes the gradient of one image at a time.
 pub(super) struct RgbGradients<'a> {
@@ -36,6 +37,12 @@ pub(super) struct RgbGradients<'a> {
     weights: Aligned,
     /// Vectors of a place in a row: all output channels of four pixels.
     vectors: usize,
+    /// Where the terms of a sum lie, counted from its place, in the order (kernel row, vector, kernel column):
+    /// for each place that the first of three rows may have. One list, for one loop: of loops in each other
+    /// the compiler moves sums to memory and back.
+    terms: [Vec<usize>; KERNEL],
+    /// Which pixel a lane belongs to.
+    pixels: Vec<f32>,
 }
 
 impl<'a> RgbGradients<'a> {
@@ -44,7 +51,7 @@ impl<'a> RgbGradients<'a> {
         let ConvShape { in_w, in_ch, out_ch, kernel, stride, padding, .. } = *shape;
         let lanes = registers.lanes;
         let ours = (in_ch, kernel, stride, padding) == (CHANNELS, KERNEL, 1, 1)
-            && in_w.is_multiple_of(FOUR * NEIGHBORS)
+            && in_w.is_multiple_of(FOUR * neighbors(registers))
             && lanes.is_multiple_of(FOUR)
             && out_ch.is_multiple_of(lanes);
         ours.then(|| {
@@ -53,13 +60,24 @@ impl<'a> RgbGradients<'a> {
             for (at, to) in weights.chunks_exact_mut(lanes).enumerate() {
                 let (c, col) = (at % CHANNELS, at / CHANNELS % KERNEL);
                 let (vector, row) = (at / 9 % vectors, at / 9 / vectors);
-                for (lane, to) in to.iter_mut().enumerate() {
-                    // As four vectors of channels, taken apart lane by lane, hold them.
-                    let o = vector / FOUR * lanes + lane / FOUR * FOUR + vector % FOUR;
-                    *to = weight[shape.weight_index(o, c, KERNEL - 1 - row, KERNEL - 1 - col)];
+                // As four vectors of channels, taken apart lane by lane, hold them.
+                let first = vector / FOUR * lanes + vector % FOUR;
+                for (of_four, to) in to.as_chunks_mut::<FOUR>().0.iter_mut().enumerate() {
+                    let o = first + of_four * FOUR;
+                    *to = [weight[shape.weight_index(o, c, KERNEL - 1 - row, KERNEL - 1 - col)];
+                        FOUR];
                 }
             }
-            Self { shape, weights, vectors }
+            let row = (in_w / FOUR + 2) * vectors;
+            let terms_from = |top: usize| {
+                let row_of = move |i: usize| (top + i) % KERNEL * row;
+                let columns = move |at: usize| (0..KERNEL).map(move |j| (at + j * vectors) * lanes);
+                let vectors_of = move |i| (0..vectors).flat_map(move |v| columns(row_of(i) + v));
+                (0..KERNEL).flat_map(vectors_of).collect()
+            };
+            let terms = [terms_from(0), terms_from(1), terms_from(2)];
+            let pixels = (0..lanes).map(|lane| (lane % FOUR) as f32).collect();
+            Self { shape, weights, vectors, terms, pixels }
         })
     }
 
@@ -67,7 +85,7 @@ impl<'a> RgbGradients<'a> {
     #[inline(always)]
     pub(super) fn image<S: Simd>(&self, simd: S, dy: &[f32], dx: &mut [f32], add: bool) {
         let row = self.places() * self.vectors * S::F32_LANES;
-        with_scratch((self.shape.in_h + 2) * row, |rows| {
+        with_scratch(KERNEL * row, |rows| {
             simd.vectorize(Image { of: self, dy, row, rows, dx, add });
         });
     }
@@ -83,7 +101,8 @@ struct Image<'a> {
     dy: &'a [f32],
     /// Floats in a row of four pixels each.
     row: usize,
-    /// The padded gradient of the output, by fours.
+    /// Three rows of the padded gradient of the output, by fours, the `r`-th at `r % 3`: they stay in the
+    /// first-level cache.
     rows: &'a mut [f32],
     dx: &'a mut [f32],
     add: bool,
@@ -96,19 +115,18 @@ impl WithSimd for Image<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { of, dy, row, rows, dx, add } = self;
         let ConvShape { in_h, in_w, out_ch, .. } = *of.shape;
-        rows[..row].fill(0.0);
-        rows[(in_h + 1) * row..].fill(0.0);
         let line = in_w * out_ch;
         of.by_fours(simd, &dy[..line], &mut rows[row..2 * row]);
         for (h, dx) in dx.chunks_exact_mut(in_w * CHANNELS).enumerate() {
-            // A row is made when it is needed first: then it is in the first-level cache.
-            if h + 1 < in_h {
-                let to = &mut rows[(h + 2) * row..(h + 3) * row];
-                of.by_fours(simd, &dy[(h + 1) * line..(h + 2) * line], to);
+            if let Some(line) = dy[line..].chunks_exact(line).nth(h) {
+                of.by_fours(simd, line, &mut rows[(h + 2) % KERNEL * row..][..row]);
             }
-            for first in (0..in_w / FOUR).step_by(NEIGHBORS) {
-                let sums = of.sums(simd, &rows[h * row..(h + 3) * row], first);
-                put(simd, &sums, first, dx, add);
+            // The rows above and below the image are zero.
+            let reached = usize::from(h == 0)..KERNEL - usize::from(h + 1 == in_h);
+            if const { neighbors(Registers::of::<S>()) == 8 } {
+                of.row::<S, 8>(simd, rows, h % KERNEL, reached, dx, add);
+            } else {
+                of.row::<S, 4>(simd, rows, h % KERNEL, reached, dx, add);
             }
         }
     }
@@ -118,101 +136,128 @@ impl RgbGradients<'_> {
     /// A row of pixels by fours, with zeros before and after it.
     #[inline(always)]
     fn by_fours<S: Simd>(&self, simd: S, line: &[f32], to: &mut [f32]) {
-        let ch = self.shape.out_ch;
-        let quarter = line.len() / FOUR;
-        let (place, last) = (self.vectors * S::F32_LANES, quarter - ch);
+        let (lanes, quarter) = (S::F32_LANES, line.len() / FOUR);
+        let place = self.vectors * lanes;
         let (first, rest) = to.split_at_mut(place);
-        let (inner, end) = rest.split_at_mut(quarter / ch * place);
-        let zeros: &[f32] = &[];
-        let [a, b, c, d] = [0, 1, 2, 3];
-        let pixel = |n: usize, at: usize| &line[n * quarter + at..][..ch];
-        // Of the first place, the first pixel is before the row; of the last place, the last one after it.
-        fours(simd, [zeros, pixel(a, last), pixel(b, last), pixel(c, last)], first);
-        fours(simd, [pixel(b, 0), pixel(c, 0), pixel(d, 0), zeros], end);
-        for (at, to) in (0..quarter).step_by(ch).zip(inner.chunks_exact_mut(place)) {
-            fours(simd, [pixel(a, at), pixel(b, at), pixel(c, at), pixel(d, at)], to);
+        let (inner, end) = rest.split_at_mut(FOUR * quarter);
+        assert!(quarter.is_multiple_of(lanes) && end.len() == place && place <= inner.len());
+        for at in (0..quarter).step_by(lanes) {
+            let mut channels = [simd.splat_f32s(0.0); FOUR];
+            // SAFETY: a vector at `at` ends inside a quarter, and four times as much inside `inner`.
+            unsafe {
+                unroll!(for n in [0 1 2 3] {
+                    channels[n] = load::<S>(line.as_ptr().add(n * quarter + at));
+                });
+                let quarters = simd.deinterleave_shfl_f32s(channels);
+                let to = inner.as_mut_ptr().add(FOUR * at).cast::<S::f32s>();
+                unroll!(for k in [0 1 2 3] {
+                    to.add(k).write_unaligned(quarters[k]);
+                });
+            }
+        }
+        // The neighbors before the first place are the pixels of the last one, each a quarter further, and
+        // those after the last place the pixels of the first one, each a quarter back.
+        let zero = simd.splat_f32s(0.0);
+        let is_first = simd.equal_f32s(read(simd, &self.pixels[..lanes]), zero);
+        let is_last = simd.equal_f32s(read(simd, &self.pixels[..lanes]), simd.splat_f32s(3.0));
+        let last = inner.len() - place;
+        for at in (0..place).step_by(lanes) {
+            let before = simd.rotate_right_f32s(read(simd, &inner[last + at..][..lanes]), 1);
+            store(simd, simd.select_f32s(is_first, zero, before), &mut first[at..at + lanes]);
+            let after = simd.rotate_left_f32s(read(simd, &inner[at..at + lanes]), 1);
+            store(simd, simd.select_f32s(is_last, zero, after), &mut end[at..at + lanes]);
         }
     }
 
-    /// The sums of neighbors from the place `first` on, in the order (neighbor, channel), from three rows.
+    /// A row of `dx`, from three rows, the first of them at `top`, as far as the kernel rows that are `reached`.
     #[inline(always)]
-    fn sums<S: Simd>(&self, simd: S, rows: &[f32], first: usize) -> [S::f32s; SUMS] {
-        let (vectors, lanes) = (self.vectors, S::F32_LANES);
-        let row = self.places() * vectors * lanes;
-        assert!(rows.len() == KERNEL * row && first + NEIGHBORS + 2 <= self.places());
-        assert!(self.weights.len() == KERNEL * vectors * 9 * lanes);
-        let mut sums = [simd.splat_f32s(0.0); SUMS];
-        for i in 0..KERNEL {
-            for vector in 0..vectors {
-                // SAFETY: the assertions above bound every index that is formed here.
-                unsafe {
-                    let x = rows.as_ptr().add(i * row + (first * vectors + vector) * lanes);
-                    let w = self.weights.as_ptr().add((i * vectors + vector) * 9 * lanes);
-                    unroll!(for place in [0 1 2 3 4 5] {
-                        let x = load::<S>(x.add(place * vectors * lanes));
-                        unroll!(for j in [0 1 2] {
-                            let neighbor = place.wrapping_sub(j);
-                            if neighbor < NEIGHBORS {
-                                unroll!(for c in [0 1 2] {
-                                    let w = load::<S>(w.add((j * CHANNELS + c) * lanes));
-                                    let sum = &mut sums[neighbor * CHANNELS + c];
-                                    *sum = simd.mul_add_e_f32s(x, w, *sum);
-                                });
-                            }
-                        });
+    fn row<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        rows: &[f32],
+        top: usize,
+        reached: Range<usize>,
+        dx: &mut [f32],
+        add: bool,
+    ) {
+        let len = KERNEL * self.vectors;
+        let terms = &self.terms[top][reached.start * len..reached.end * len];
+        let weights = &self.weights[reached.start * len * CHANNELS * S::F32_LANES..];
+        for first in (0..self.shape.in_w / FOUR).step_by(N) {
+            let sums = self.sums::<S, N>(simd, rows, terms, weights, first);
+            put(simd, &sums, first, dx, add);
+        }
+    }
+
+    /// The sums of neighbors from the place `first` on, for each channel, over `terms`.
+    #[inline(always)]
+    fn sums<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        rows: &[f32],
+        terms: &[usize],
+        weights: &[f32],
+        first: usize,
+    ) -> [[S::f32s; CHANNELS]; N] {
+        let (place, lanes) = (self.vectors * S::F32_LANES, S::F32_LANES);
+        assert!(rows.len() == KERNEL * self.places() * place && first + N + 2 <= self.places());
+        let mut sums = [[simd.splat_f32s(0.0); CHANNELS]; N];
+        for (term, weights) in terms.iter().zip(weights.chunks_exact(CHANNELS * lanes)) {
+            // SAFETY: a term is a vector of one of the places `0..3` of a row, so that with the assertion
+            // above the last neighbor's is inside the row too; a chunk has a vector for each channel.
+            unsafe {
+                let x = rows.as_ptr().add(term + first * place);
+                let mut w = [simd.splat_f32s(0.0); CHANNELS];
+                unroll!(for c in [0 1 2] {
+                    w[c] = load::<S>(weights.as_ptr().add(c * lanes));
+                });
+                unroll!(for n in 0..N {
+                    let x = load::<S>(x.add(n * place));
+                    unroll!(for c in [0 1 2] {
+                        sums[n][c] = simd.mul_add_e_f32s(x, w[c], sums[n][c]);
                     });
-                }
+                });
             }
         }
         sums
     }
 }
 
-/// Four pixels, or zeros for an empty one, by quarters of their channels.
-#[inline(always)]
-fn fours<S: Simd>(simd: S, pixels: [&[f32]; FOUR], to: &mut [f32]) {
-    let lanes = S::F32_LANES;
-    for (vector, to) in to.chunks_exact_mut(FOUR * lanes).enumerate() {
-        let first = vector * lanes;
-        let mut channels = [simd.splat_f32s(0.0); FOUR];
-        unroll!(for n in [0 1 2 3] {
-            if !pixels[n].is_empty() {
-                channels[n] = read(simd, &pixels[n][first..first + lanes]);
-            }
-        });
-        let quarters = simd.deinterleave_shfl_f32s(channels);
-        unroll!(for k in [0 1 2 3] {
-            store(simd, quarters[k], &mut to[k * lanes..(k + 1) * lanes]);
-        });
-    }
-}
-
 /// Adds up the quarters of sums, and writes them where they belong, or adds them.
 #[inline(always)]
-fn put<S: Simd>(simd: S, sums: &[S::f32s; SUMS], first: usize, dx: &mut [f32], add: bool) {
+fn put<S: Simd, const N: usize>(
+    simd: S,
+    sums: &[[S::f32s; CHANNELS]; N],
+    first: usize,
+    dx: &mut [f32],
+    add: bool,
+) {
     let quarter = dx.len() / FOUR;
-    for (at, four) in sums.as_chunks::<FOUR>().0.iter().enumerate() {
-        let pixels = simd.deinterleave_shfl_f32s(*four);
-        unroll!(for n in [0 1 2 3] {
-            let pixel = pixels[n];
-            let mut quarters = [0.0; MAX_LANES];
-            store(simd, pixel, &mut quarters[..S::F32_LANES]);
-            let to = &mut dx[n * quarter + first * CHANNELS + at * FOUR..][..FOUR];
-            let to = &mut to.as_chunks_mut::<FOUR>().0[0];
-            let sum = sum_of_fours(&quarters, S::F32_LANES);
-            *to = if add { std::array::from_fn(|i| to[i] + sum[i]) } else { sum };
-        });
-    }
-}
-
-/// The sum of the first `lanes` floats, four by four.
-#[inline(always)]
-fn sum_of_fours(floats: &[f32; MAX_LANES], lanes: usize) -> [f32; FOUR] {
-    let (fours, _) = floats.as_chunks::<FOUR>();
-    let sum = |a: [f32; FOUR], b: [f32; FOUR]| std::array::from_fn(|i| a[i] + b[i]);
-    match lanes / FOUR {
-        4 => sum(sum(fours[0], fours[2]), sum(fours[1], fours[3])),
-        2 => sum(fours[0], fours[1]),
-        _ => fours[0],
-    }
+    // A sum's quarters lie four lanes apart.
+    let halves: &[usize] = match S::F32_LANES {
+        16 => &[8, 4],
+        8 => &[4],
+        _ => &[],
+    };
+    unroll!(for at in [0 1 2 3 4 5] {
+        if at * FOUR < N * CHANNELS {
+            let mut four = [simd.splat_f32s(0.0); FOUR];
+            unroll!(for k in [0 1 2 3] {
+                let sum = at * FOUR + k;
+                four[k] = sums[sum / CHANNELS][sum % CHANNELS];
+            });
+            let pixels = simd.deinterleave_shfl_f32s(four);
+            unroll!(for n in [0 1 2 3] {
+                let mut quarters = pixels[n];
+                for half in halves {
+                    quarters = simd.add_f32s(quarters, simd.rotate_left_f32s(quarters, *half));
+                }
+                let to = &mut dx[n * quarter + first * CHANNELS + at * FOUR..][..FOUR];
+                let to = &mut to.as_chunks_mut::<FOUR>().0[0];
+                // SAFETY: a vector has as many floats at least.
+                let sum: [f32; FOUR] = unsafe { std::mem::transmute_copy(&quarters) };
+                *to = if add { std::array::from_fn(|i| to[i] + sum[i]) } else { sum };
+            });
+        }
+    });
 }

@@ -11,14 +11,13 @@ mod weight;
 
 use super::ConvShape;
 use super::padding::Padding;
-use crate::kernels::arch::arch_of;
 use crate::kernels::pool::Grid;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::{Images, Unpooled};
 use input::{Input, Patches, SizedInput};
 use places::Places;
-use pulp::{Arch, Simd};
-use weight::{Copies, Weight};
+use pulp::Simd;
+use weight::{Strips, Weight};
 
 /// Floats of a row of a patch, and what lies beside it.
 const ROW: usize = 8;
@@ -28,11 +27,9 @@ pub(super) struct PooledGradients<'a> {
     shape: &'a ConvShape,
     grid: Grid,
     padding: Padding,
-    /// An instruction set with vectors for a row of a patch.
-    short: Arch,
-    copies: Copies,
-    /// Where in the copies the patches of maxima begin.
-    of_copies: Places,
+    strips: Strips,
+    /// Where in the strips the patches of maxima begin.
+    of_strips: Places,
     /// Nothing if the input's gradient is not wanted.
     patches: Option<Patches>,
 }
@@ -47,24 +44,24 @@ impl<'a> PooledGradients<'a> {
             && 2 <= shape.out_h().min(shape.out_w())
     }
 
-    /// For a shape that [fits](Self::fit), and a weight in OIHW order if the input's gradient is wanted.
-    pub(super) fn new(shape: &'a ConvShape, weight: Option<&[f32]>) -> Self {
-        let (grid, copies) = (shape.pooled(), Copies::new(shape));
+    /// For a shape that [fits](Self::fit), vectors of so many lanes, and a weight in OIHW order if the input's
+    /// gradient is wanted.
+    pub(super) fn new(shape: &'a ConvShape, lanes: usize, weight: Option<&[f32]>) -> Self {
+        let (grid, strips) = (shape.pooled(), Strips::new(shape, lanes));
         Self {
             shape,
             grid,
-            // The last patch ends past the last row.
-            padding: Padding::of_input(shape).with_slack(2 * ROW),
-            short: arch_of(ROW),
-            copies,
-            of_copies: copies.places(grid),
+            padding: Padding::of_input(shape),
+            strips,
+            of_strips: strips.places(grid),
             patches: weight.map(|weight| Patches::new(shape, weight)),
         }
     }
 
-    /// Floats of a sum of the weight's gradient: a patch for each output channel.
+    /// Floats of a sum of the weight's gradient: a patch for each output channel, and a row that is left over
+    /// where a vector holds two.
     pub(super) fn sum_len(&self) -> usize {
-        self.shape.out_ch * self.shape.kernel * ROW
+        self.shape.out_ch * (self.shape.kernel + 1) * ROW
     }
 
     /// Adds to `sum` the products of image `index` of `x` with the gradient of its maxima.
@@ -79,17 +76,21 @@ impl<'a> PooledGradients<'a> {
     ) {
         let (dy, argmax) = dy.maxima(index);
         self.padding.with(simd, x, index, |x| {
-            with_scratch(self.copies.len() + dy.len(), |floats| {
-                let (copies, places) = floats.split_at_mut(self.copies.len());
-                self.short.dispatch(Weight { of: self, x, dy, argmax, copies, places, sum });
+            with_scratch(self.strips.len() + dy.len(), |floats| {
+                let (strips, places) = floats.split_at_mut(self.strips.len());
+                simd.vectorize(Weight { of: self, x, dy, argmax, strips, places, sum });
             });
         });
     }
 
     /// The gradient of the weight from a sum of patches.
     pub(super) fn finish(&self, sum: &[f32], dw: &mut [f32]) {
-        for (dw, sum) in dw.chunks_exact_mut(self.shape.kernel).zip(sum.chunks_exact(ROW)) {
-            dw.copy_from_slice(&sum[..self.shape.kernel]);
+        let kernel = self.shape.kernel;
+        let patches = sum.chunks_exact((kernel + 1) * ROW);
+        for (dw, patch) in dw.chunks_exact_mut(kernel * kernel).zip(patches) {
+            for (dw, row) in dw.chunks_exact_mut(kernel).zip(patch.chunks_exact(ROW)) {
+                dw.copy_from_slice(&row[..kernel]);
+            }
         }
     }
 
