@@ -220,7 +220,8 @@ impl WithSimd for Band<'_> {
                 if end <= begin {
                     continue;
                 }
-                if block.first == 0 && end < out_h {
+                // A 1x1 kernel has so few products for a line that fetching it ahead only takes time.
+                if block.first == 0 && end < out_h && !shape.skips_input() {
                     prefetch(&dy[end * out_w * out_ch..][..out_w * out_ch]);
                 }
                 for (col, height) in tiles(out_w / block.group, max_height::<S>(width)) {
