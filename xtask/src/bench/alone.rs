@@ -27,7 +27,8 @@ pub(super) fn table(small: &[Alone], whole: &[Alone]) -> String {
         "Each over and over, nothing beside it: {SMALL} images on one thread, then a whole batch on all threads, \
          whose limit is again the slower of operations and bytes, and is passed where numbers are still in a \
          cache. Of pooled layers the operations are counted as if nothing had been pooled, though three of four \
-         gradients are not there. What is packed for a call, and waking a thread, count.\n\n"
+         gradients are not there. A shortcut's input gradient is added to what is there, as in \
+         a step. What is packed for a call, and waking a thread, count.\n\n"
     );
     text +=
         &head(&["layer", "pass", &format!("{SMALL} images, of peak"), "ms", "of peak", "of limit"]);

@@ -7,7 +7,6 @@
 
 use super::places::Places;
 use super::{PooledGradients, ROW};
-use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::pool::Grid;
 use crate::kernels::tile::{load, read, store};
@@ -16,7 +15,7 @@ use pulp::{Simd, WithSimd};
 
 /// Output channels whose sums are in registers together: enough for an addition not to wait for the last one.
 const fn channels<S: Simd>() -> usize {
-    if Registers::of::<S>().are_many() { 4 } else { 2 }
+    if ROW < S::F32_LANES { 4 } else { 2 }
 }
 
 /// Rows of windows that all channels work on before the next: few enough to stay in the first-level cache.
@@ -26,7 +25,7 @@ const BAND: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Strips {
     count: usize,
-    /// Of floats for an instruction's vector.
+    /// Two where a vector holds two rows: in the second all lies a row further.
     halves: usize,
     /// Floats of a half: the rows of a band's patches, and one more.
     half: usize,
@@ -48,7 +47,7 @@ impl Strips {
 
     pub(super) fn places(self, grid: Grid) -> Places {
         let first = (0..grid.w / 2 * grid.ch).map(|at| at / grid.ch * 2 * self.strip());
-        // An odd row lies one row further in the second half.
+        // A row below, and in the second half once more.
         let below = if self.halves == 2 { self.half + 2 * ROW } else { ROW };
         Places::new(first, self.strip(), below)
     }
