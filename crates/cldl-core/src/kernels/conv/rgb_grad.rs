@@ -68,14 +68,15 @@ impl<'a> RgbGradients<'a> {
                         FOUR];
                 }
             }
-            let row = (in_w / FOUR + 2) * vectors;
-            let terms_from = |top: usize| {
-                let row_of = move |i: usize| (top + i) % KERNEL * row;
-                let columns = move |at: usize| (0..KERNEL).map(move |j| (at + j * vectors) * lanes);
-                let vectors_of = move |i| (0..vectors).flat_map(move |v| columns(row_of(i) + v));
-                (0..KERNEL).flat_map(vectors_of).collect()
-            };
-            let terms = [terms_from(0), terms_from(1), terms_from(2)];
+            let places = in_w / FOUR + 2;
+            let terms = [0, 1, 2].map(|top| {
+                let place_of = |term: usize| {
+                    let (j, vector, i) =
+                        (term % KERNEL, term / KERNEL % vectors, term / KERNEL / vectors);
+                    (((top + i) % KERNEL * places + j) * vectors + vector) * lanes
+                };
+                (0..KERNEL * vectors * KERNEL).map(place_of).collect()
+            });
             let pixels = (0..lanes).map(|lane| (lane % FOUR) as f32).collect();
             Self { shape, weights, vectors, terms, pixels }
         })
@@ -254,7 +255,7 @@ fn put<S: Simd, const N: usize>(
                 }
                 let to = &mut dx[n * quarter + first * CHANNELS + at * FOUR..][..FOUR];
                 let to = &mut to.as_chunks_mut::<FOUR>().0[0];
-                // SAFETY: a vector has as many floats at least.
+                // SAFETY: a vector has as many floats at least: `new` wants lanes by fours.
                 let sum: [f32; FOUR] = unsafe { std::mem::transmute_copy(&quarters) };
                 *to = if add { std::array::from_fn(|i| to[i] + sum[i]) } else { sum };
             });
