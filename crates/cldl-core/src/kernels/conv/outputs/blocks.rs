@@ -58,13 +58,14 @@ fn pack_outer(
     padded: usize,
 ) -> Aligned {
     let taps = shape.kernel * shape.kernel;
-    let mut packed = Aligned::zeros(taps * shape.in_ch * padded);
-    for (to, out_ch) in channels.enumerate() {
-        for in_ch in 0..shape.in_ch {
-            let from = &weight[(out_ch * shape.in_ch + in_ch) * taps..][..taps];
-            for (tap, from) in from.iter().enumerate() {
-                packed[(tap * shape.in_ch + in_ch) * padded + to] = *from;
-            }
+    let len = shape.in_ch * taps;
+    let mut packed = Aligned::zeros(len * padded);
+    // All taps of an input channel before the next one: the lines of the cache that they lie in are read once.
+    for in_ch in 0..shape.in_ch {
+        for tap in 0..taps {
+            let to = &mut packed[(tap * shape.in_ch + in_ch) * padded..][..channels.len()];
+            let from = weight[channels.start * len + in_ch * taps + tap..].iter().step_by(len);
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         }
     }
     packed

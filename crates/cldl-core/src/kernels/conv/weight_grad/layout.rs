@@ -64,22 +64,24 @@ impl Layout {
     }
 
     pub(super) fn unpack(&self, shape: &ConvShape, sum: &[f32], dw: &mut [f32]) {
-        let mut put = |o: usize, row: usize, float: usize, value: f32| {
-            dw[shape.weight_index(o, float % shape.in_ch, row, float / shape.in_ch)] = value;
-        };
+        let taps = self.kernel * self.kernel;
+        let len = shape.in_ch * taps;
         for (first, width, start) in self.outer_blocks() {
-            let width = width * self.lanes;
-            for (at, sums) in
-                sum[start..].chunks_exact(width).take(self.kernel * self.row).enumerate()
-            {
-                for (o, value) in (first..self.outer).zip(sums) {
-                    put(o, at / self.row, at % self.row, *value);
+            let channels = (self.outer - first).min(width * self.lanes);
+            // All taps of an input channel before the next one: the lines of the cache that they lie in are
+            // written once.
+            for in_ch in 0..shape.in_ch {
+                for tap in 0..taps {
+                    let at = start + (tap * shape.in_ch + in_ch) * width * self.lanes;
+                    let to = dw[first * len + in_ch * taps + tap..].iter_mut().step_by(len);
+                    to.zip(&sum[at..at + channels]).for_each(|(to, from)| *to = *from);
                 }
             }
         }
         for (at, sums) in sum[self.inner_start()..].chunks_exact(self.padded_row).enumerate() {
+            let (o, row) = (self.outer + at % self.inner, at / self.inner);
             for (float, value) in sums[..self.row].iter().enumerate() {
-                put(self.outer + at % self.inner, at / self.inner, float, *value);
+                dw[shape.weight_index(o, float % shape.in_ch, row, float / shape.in_ch)] = *value;
             }
         }
     }
