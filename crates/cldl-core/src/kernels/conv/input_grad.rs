@@ -212,11 +212,17 @@ impl WithSimd for Band<'_> {
             let group_ch = block.group * out_ch;
             let group_stride = block.group * stride * in_ch;
             let tap_len = group_ch * width * S::F32_LANES;
+            let columns = tiles(out_w / block.group, max_height::<S>(width));
+            // Output rows whose windows hold a row, which is counted from the top of the padding.
+            let (mut begin, mut end) = (0, 0);
             for (row, to) in rows.chunks_exact_mut(row_len).enumerate() {
-                // Output rows whose windows hold this row, counted from the top of the padding.
                 let row = first + row + padding;
-                let begin = (row + 1).saturating_sub(kernel).div_ceil(stride);
-                let end = (row / stride + 1).min(out_h);
+                while begin * stride + kernel <= row {
+                    begin += 1;
+                }
+                while end < out_h && end * stride <= row {
+                    end += 1;
+                }
                 if end <= begin {
                     continue;
                 }
@@ -224,7 +230,7 @@ impl WithSimd for Band<'_> {
                 if block.first == 0 && end < out_h && !shape.skips_input() {
                     prefetch(&dy[end * out_w * out_ch..][..out_w * out_ch]);
                 }
-                for (col, height) in tiles(out_w / block.group, max_height::<S>(width)) {
+                for (col, height) in columns.clone() {
                     let tile = Tile {
                         rows: end - begin,
                         len: group_ch,

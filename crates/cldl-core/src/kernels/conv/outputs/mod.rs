@@ -134,9 +134,10 @@ impl Image<'_> {
     ) {
         let (out_h, out_w) = (self.shape.out_h(), self.shape.out_w());
         let (lines, windows) = if turns { (1, out_h * out_w) } else { (out_h, out_w) };
+        let heights = tiles(windows, max_height.min(out_w));
         let (mut row, mut col, mut fetched) = (0, 0, 0);
         for _ in 0..lines {
-            for (_, height) in tiles(windows, max_height.min(out_w)) {
+            for (_, height) in heights.clone() {
                 if fetches && fetched <= row {
                     self.prefetch(row);
                     fetched = row + 1;
