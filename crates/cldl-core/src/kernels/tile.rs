@@ -83,6 +83,11 @@ pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
     }
 }
 
+/// Neighboring scalars that a tile one vector wide reads one after the other. It reads one for each
+/// multiplication, and of two that lie at the same place of two lines of the cache, as those of neighboring
+/// pixels do, some processors read only one at a time.
+const GROUP: usize = 4;
+
 /// Distance of rows that are stored one after the other; its square is the height of any tile.
 const SPREAD: usize = 4;
 
@@ -153,7 +158,24 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
             for row in 0..tile.rows {
                 let a = tile.a.as_ptr().add(row * tile.a_r);
                 let b = tile.b.as_ptr().add(row * tile.b_r);
-                for l in 0..tile.len {
+                let mut grouped = 0;
+                if const { WIDTH == 1 && Registers::of::<S>().are_many() } && tile.a_l == 1 {
+                    grouped = tile.len / GROUP * GROUP;
+                    for l in (0..grouped).step_by(GROUP) {
+                        let (a, b) = (a.add(l), b.add(l * tile.b_l));
+                        let mut vectors = [simd.splat_f32s(0.0); GROUP];
+                        unroll!(for g in [0 1 2 3] {
+                            vectors[g] = load::<S>(b.add(g * tile.b_l));
+                        });
+                        unroll!(for i in 0..HEIGHT {
+                            unroll!(for g in [0 1 2 3] {
+                                let a = simd.splat_f32s(*a.add(at[i] + g));
+                                sums[i][0] = simd.mul_add_e_f32s(a, vectors[g], sums[i][0]);
+                            });
+                        });
+                    }
+                }
+                for l in grouped..tile.len {
                     let a = a.add(l * tile.a_l);
                     let mut vectors = [simd.splat_f32s(0.0); WIDTH];
                     unroll!(for v in 0..WIDTH {
