@@ -1,11 +1,14 @@
 //! Sums over, and maps with, the channels of contiguous NHWC: what normalization is made of.
 //!
 //! A row is one pixel's channels. Channels are taken 16 at a time, so that a block's sums stay in
-//! registers; the last ones one by one.
+//! registers; the last ones by themselves.
+#![allow(unsafe_code, reason = "bounds are checked once, not for every vector")]
 
 use std::array::from_fn;
 
 use crate::kernels::arch::arch;
+use crate::kernels::lanes::Lanes;
+use crate::kernels::tile::{load, read, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -103,58 +106,61 @@ where
     }
 }
 
-/// `out = map(coefficients of the channel, inputs)`, number by number.
+/// `out = map(coefficients of the channel, inputs)`, vector by vector.
 ///
 /// # Shapes
 /// - `coefficients`: `[ch]` each
 /// - `inputs`, `out`: `[rows, ch]` each; `out` is overwritten
-pub(super) fn channel_map<const I: usize, const K: usize>(
-    ch: usize,
-    coefficients: [&[f32]; K],
-    inputs: [&[f32]; I],
-    out: &mut [f32],
-    map: impl Fn([f32; K], [f32; I]) -> f32 + Copy + Send + Sync,
-) {
-    let task = task_len(ch);
-    out.par_chunks_mut(task).enumerate().for_each(|(k, out)| {
-        let inputs = inputs.map(|input| &input[k * task..k * task + out.len()]);
-        arch().dispatch(TaskMap { ch, coefficients, inputs, out, map });
-    });
-}
-
-/// One task's rows of [`channel_map`].
-pub(super) struct TaskMap<'a, const I: usize, const K: usize, F> {
+pub(super) struct ChannelMap<'a, const K: usize, const I: usize> {
     pub ch: usize,
     pub coefficients: [&'a [f32]; K],
     pub inputs: [&'a [f32]; I],
     pub out: &'a mut [f32],
-    pub map: F,
 }
 
-impl<const I: usize, const K: usize, F: Fn([f32; K], [f32; I]) -> f32 + Copy> WithSimd
-    for TaskMap<'_, I, K, F>
-{
-    type Output = ();
-
+impl<const K: usize, const I: usize> ChannelMap<'_, K, I> {
+    /// Computes all of them; `map` must be marked to be always inlined.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { ch, coefficients, inputs, out, map } = self;
+    pub(super) fn run<S: Simd>(
+        self,
+        simd: S,
+        map: impl Fn([Lanes<S>; K], [Lanes<S>; I]) -> Lanes<S>,
+    ) {
+        let Self { ch, coefficients, inputs, out } = self;
+        let (lanes, len) = (S::F32_LANES, out.len());
+        assert!(len.is_multiple_of(ch) && inputs.iter().all(|input| input.len() == len));
+        let zero = Lanes::new(simd, simd.splat_f32s(0.0));
         let whole = ch / WIDTH * WIDTH;
         for c in (0..whole).step_by(WIDTH) {
-            let own: [[f32; WIDTH]; K] = from_fn(|k| block(coefficients[k], c));
-            for at in (c..out.len()).step_by(ch) {
-                let x: [[f32; WIDTH]; I] = from_fn(|i| block(inputs[i], at));
-                let mut y = [0.0; WIDTH];
-                for lane in 0..WIDTH {
-                    y[lane] = map(from_fn(|k| own[k][lane]), from_fn(|i| x[i][lane]));
+            let mut own = [[zero; K]; WIDTH];
+            for v in 0..WIDTH / lanes {
+                for (own, of) in own[v].iter_mut().zip(coefficients) {
+                    *own = Lanes::new(simd, read(simd, &of[c + v * lanes..][..lanes]));
                 }
-                out[at..at + WIDTH].copy_from_slice(&y);
+            }
+            for at in (c..len).step_by(ch) {
+                for v in 0..WIDTH / lanes {
+                    let at = at + v * lanes;
+                    let mut x = [zero; I];
+                    // SAFETY: a block of channels from `at` on is part of a row, and `out` and all inputs have
+                    // the same rows.
+                    unsafe {
+                        for (x, input) in x.iter_mut().zip(inputs) {
+                            *x = Lanes::new(simd, load::<S>(input.as_ptr().add(at)));
+                        }
+                        let to = out.as_mut_ptr().add(at).cast::<S::f32s>();
+                        to.write_unaligned(map(own[v], x).get());
+                    }
+                }
             }
         }
-        for c in whole..ch {
-            let own: [f32; K] = coefficients.map(|coefficient| coefficient[c]);
-            for at in (c..out.len()).step_by(ch) {
-                out[at] = map(own, inputs.map(|input| input[at]));
+        for c in (whole..ch).step_by(lanes) {
+            let part = lanes.min(ch - c);
+            let of = |from: &[f32], at: usize| Lanes::new(simd, read(simd, &from[at..at + part]));
+            let own = coefficients.map(|coefficient| of(coefficient, c));
+            for at in (c..len).step_by(ch) {
+                let y = map(own, inputs.map(|input| of(input, at)));
+                store(simd, y.get(), &mut out[at..at + part]);
             }
         }
     }
@@ -170,8 +176,25 @@ fn block(from: &[f32], at: usize) -> [f32; WIDTH] {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, channel_map, channel_sums};
-    use crate::kernels::arch::tests::for_each_arch;
+    use super::{CHUNK, ChannelMap, channel_sums};
+    use crate::kernels::arch::{arch, tests::for_each_arch};
+    use pulp::{Simd, WithSimd};
+
+    struct AxPlusY<'a>(&'a [f32], [&'a [f32]; 2], &'a mut [f32]);
+
+    impl WithSimd for AxPlusY<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(scale, inputs, out) = self;
+            ChannelMap { ch: scale.len(), coefficients: [scale], inputs, out }.run(
+                simd,
+                #[inline(always)]
+                |[a], [x, y]| a * x + y,
+            );
+        }
+    }
 
     #[test]
     fn sums_and_maps_agree_with_plain_loops() {
@@ -193,7 +216,7 @@ mod tests {
                 let sums = channel_sums(ch, [&scale], [&x, &y], terms);
                 assert_eq!(sums, expected);
                 let mut out = vec![9.0; x.len()];
-                channel_map(ch, [&scale], [&x, &y], &mut out, |[a], [x, y]| a * x + y);
+                arch().dispatch(AxPlusY(&scale, [&x, &y], &mut out));
                 let plain = |i: usize| scale[i % ch] * x[i] + y[i];
                 assert!(out.iter().enumerate().all(|(i, out)| *out == plain(i)));
             });

@@ -6,9 +6,8 @@
 //! hands to the convolution before it, and for the one that a pooling hands to it.
 
 use super::Finish;
-use super::activation::{branch, leaky_relu_of};
 use super::arch::arch;
-use super::channels::{TaskMap, task_len};
+use super::channels::{ChannelMap, task_len};
 use super::norm::{NormGradient, NormStats};
 use super::pool::{Grid, Scatter};
 use pulp::{Simd, WithSimd};
@@ -139,38 +138,40 @@ impl Normed<'_> {
         if at < half {
             let of = [&mu[..], a, b];
             match finish.residual {
-                None => {
-                    let map = |[mu, a, b]: [f32; 3], [x]: [f32; 1]| {
-                        leaky_relu_of((x - mu) * a + b, slope)
-                    };
-                    TaskMap { ch, coefficients: of, inputs: [x_value], out: to, map }
-                        .with_simd(simd);
-                }
+                None => ChannelMap { ch, coefficients: of, inputs: [x_value], out: to }.run(
+                    simd,
+                    #[inline(always)]
+                    |[mu, a, b], [x]| ((x - mu) * a + b).leaky_relu(slope),
+                ),
                 Some(r) => {
-                    let map = |[mu, a, b]: [f32; 3], [x, r]: [f32; 2]| {
-                        leaky_relu_of((x - mu) * a + b + r, slope)
-                    };
                     let inputs = [x_value, &r[value..value + len]];
-                    TaskMap { ch, coefficients: of, inputs, out: to, map }.with_simd(simd);
+                    ChannelMap { ch, coefficients: of, inputs, out: to }.run(
+                        simd,
+                        #[inline(always)]
+                        |[mu, a, b], [x, r]| ((x - mu) * a + b + r).leaky_relu(slope),
+                    );
                 }
             }
             return;
         }
         let (of, t) = ([&mu[..], a, b, m, e], &x[at..at + len]);
         match finish.residual {
-            None => {
-                let map = |[mu, a, b, m, e]: [f32; 5], [x, t]: [f32; 2]| {
-                    branch((x - mu) * a + b, slope, (t - m) * a + (x - mu) * e)
-                };
-                TaskMap { ch, coefficients: of, inputs: [x_value, t], out: to, map }
-                    .with_simd(simd);
-            }
+            None => ChannelMap { ch, coefficients: of, inputs: [x_value, t], out: to }.run(
+                simd,
+                #[inline(always)]
+                |[mu, a, b, m, e], [x, t]| {
+                    ((x - mu) * a + b).branch(slope, (t - m) * a + (x - mu) * e)
+                },
+            ),
             Some(r) => {
-                let map = |[mu, a, b, m, e]: [f32; 5], [x, t, r, s]: [f32; 4]| {
-                    branch((x - mu) * a + b + r, slope, (t - m) * a + (x - mu) * e + s)
-                };
                 let inputs = [x_value, t, &r[value..value + len], &r[at..at + len]];
-                TaskMap { ch, coefficients: of, inputs, out: to, map }.with_simd(simd);
+                ChannelMap { ch, coefficients: of, inputs, out: to }.run(
+                    simd,
+                    #[inline(always)]
+                    |[mu, a, b, m, e], [x, t, r, s]| {
+                        ((x - mu) * a + b + r).branch(slope, (t - m) * a + (x - mu) * e + s)
+                    },
+                );
             }
         }
     }
@@ -197,26 +198,36 @@ impl Backward<'_> {
         let value = at % half;
         let (x_value, g) = (&x[value..value + len], &dy[at..at + len]);
         if lanes == 1 {
-            let coefficients = [&mu[..], a, b, k, s];
-            let map = |[mu, a, b, k, s]: [f32; 5], [x, g]: [f32; 2]| {
-                branch((x - mu) * a + b, slope, g) * a + (x - mu) * k + s
-            };
-            TaskMap { ch, coefficients, inputs: [x_value, g], out: to, map }.with_simd(simd);
+            let of = [&mu[..], a, b, k, s];
+            ChannelMap { ch, coefficients: of, inputs: [x_value, g], out: to }.run(
+                simd,
+                #[inline(always)]
+                |[mu, a, b, k, s], [x, g]| {
+                    ((x - mu) * a + b).branch(slope, g) * a + (x - mu) * k + s
+                },
+            );
         } else if at < half {
-            let coefficients = [&mu[..], a, b, by_h, by_t, k, s];
+            let of = [&mu[..], a, b, by_h, by_t, k, s];
             let (t, h) = (&x[half + at..half + at + len], &dy[half + at..half + at + len]);
-            let map = |[mu, a, b, by_h, by_t, k, s]: [f32; 7], [x, t, g, h]: [f32; 4]| {
-                let v = (x - mu) * a + b;
-                let (g, h) = (branch(v, slope, g), branch(v, slope, h));
-                g * a + h * by_h + t * by_t + (x - mu) * k + s
-            };
-            TaskMap { ch, coefficients, inputs: [x_value, t, g, h], out: to, map }.with_simd(simd);
+            let inputs = [x_value, t, g, h];
+            ChannelMap { ch, coefficients: of, inputs, out: to }.run(
+                simd,
+                #[inline(always)]
+                |[mu, a, b, by_h, by_t, k, s], [x, t, g, h]| {
+                    let v = (x - mu) * a + b;
+                    let (g, h) = (v.branch(slope, g), v.branch(slope, h));
+                    g * a + h * by_h + t * by_t + (x - mu) * k + s
+                },
+            );
         } else {
-            let coefficients = [&mu[..], a, b, by_t, tangent_s];
-            let map = |[mu, a, b, k, s]: [f32; 5], [x, h]: [f32; 2]| {
-                branch((x - mu) * a + b, slope, h) * a + (x - mu) * k + s
-            };
-            TaskMap { ch, coefficients, inputs: [x_value, g], out: to, map }.with_simd(simd);
+            let of = [&mu[..], a, b, by_t, tangent_s];
+            ChannelMap { ch, coefficients: of, inputs: [x_value, g], out: to }.run(
+                simd,
+                #[inline(always)]
+                |[mu, a, b, k, s], [x, h]| {
+                    ((x - mu) * a + b).branch(slope, h) * a + (x - mu) * k + s
+                },
+            );
         }
     }
 }

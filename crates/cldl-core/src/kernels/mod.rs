@@ -20,6 +20,7 @@ mod distance;
 mod dots;
 mod finish;
 mod images;
+mod lanes;
 mod linear;
 mod norm;
 mod peak;

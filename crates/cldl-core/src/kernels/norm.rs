@@ -16,8 +16,10 @@
 //! done by whoever reads the result (see [`super::images`]).
 
 use super::activation::branch;
-use super::channels::{TaskSums, add_up, channel_map, channel_sums};
+use super::arch::arch;
+use super::channels::{ChannelMap, TaskSums, add_up, channel_sums, task_len};
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 use tracing::instrument;
 
 /// Sums over a batch of a channel's numbers: Σx, Σx², and of dual numbers Σt, Σxt.
@@ -234,9 +236,41 @@ pub fn channel_affine(x: &[f32], scale: &[f32], shift: Option<&[f32]>, y: &mut [
     let few = scale.len() < 16 && x.len().is_multiple_of(16 * scale.len());
     let pixels = if few { 16 } else { 1 };
     let (a, b) = (scale.repeat(pixels), shift.map(|shift| shift.repeat(pixels)));
-    match b {
-        None => channel_map(a.len(), [&a], [x], y, |[a], [x]| x * a),
-        Some(b) => channel_map(a.len(), [&a, &b], [x], y, |[a, b], [x]| x * a + b),
+    let task = task_len(a.len());
+    y.par_chunks_mut(task).zip(x.par_chunks(task)).for_each(|(y, x)| {
+        arch().dispatch(Affine { scale: &a, shift: b.as_deref(), x, y });
+    });
+}
+
+/// [`channel_affine`] of one task's rows.
+struct Affine<'a> {
+    scale: &'a [f32],
+    shift: Option<&'a [f32]>,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Affine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { scale, shift, x, y } = self;
+        let ch = scale.len();
+        match shift {
+            None => ChannelMap { ch, coefficients: [scale], inputs: [x], out: y }.run(
+                simd,
+                #[inline(always)]
+                |[a], [x]| x * a,
+            ),
+            Some(shift) => {
+                ChannelMap { ch, coefficients: [scale, shift], inputs: [x], out: y }.run(
+                    simd,
+                    #[inline(always)]
+                    |[a, b], [x]| x * a + b,
+                );
+            }
+        }
     }
 }
 
