@@ -8,7 +8,7 @@ use std::array::from_fn;
 
 use crate::kernels::arch::arch;
 use crate::kernels::lanes::Lanes;
-use crate::kernels::tile::{load, read, store};
+use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -133,13 +133,14 @@ impl<const K: usize, const I: usize> ChannelMap<'_, K, I> {
         let whole = ch / WIDTH * WIDTH;
         for c in (0..whole).step_by(WIDTH) {
             let mut own = [[zero; K]; WIDTH];
-            for v in 0..WIDTH / lanes {
-                for (own, of) in own[v].iter_mut().zip(coefficients) {
+            let own = &mut own[..WIDTH / lanes];
+            for (v, own) in own.iter_mut().enumerate() {
+                for (own, of) in own.iter_mut().zip(coefficients) {
                     *own = Lanes::new(simd, read(simd, &of[c + v * lanes..][..lanes]));
                 }
             }
             for at in (c..len).step_by(ch) {
-                for v in 0..WIDTH / lanes {
+                for (v, own) in own.iter().enumerate() {
                     let at = at + v * lanes;
                     let mut x = [zero; I];
                     // SAFETY: a block of channels from `at` on is part of a row, and `out` and all inputs have
@@ -149,7 +150,7 @@ impl<const K: usize, const I: usize> ChannelMap<'_, K, I> {
                             *x = Lanes::new(simd, load::<S>(input.as_ptr().add(at)));
                         }
                         let to = out.as_mut_ptr().add(at).cast::<S::f32s>();
-                        to.write_unaligned(map(own[v], x).get());
+                        to.write_unaligned(map(*own, x).get());
                     }
                 }
             }

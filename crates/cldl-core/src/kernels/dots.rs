@@ -3,8 +3,8 @@
 
 use super::arch::Registers;
 use super::sized::run_sized;
-use super::tile::load;
 use super::unroll::unroll;
+use super::vector::load;
 use pulp::{MemMask, Simd, WithSimd};
 
 /// A block of dot products, `height` runs of `a` by `width` runs of `b`:

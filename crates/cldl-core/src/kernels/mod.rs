@@ -34,6 +34,7 @@ mod slide;
 mod step;
 mod tile;
 mod unroll;
+mod vector;
 
 pub(crate) use aligned::Aligned;
 

@@ -4,7 +4,7 @@
 //! in vectors of one kind.
 
 use crate::kernels::arch::arch;
-use crate::kernels::tile::{read, store};
+use crate::kernels::vector::{read, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use tracing::instrument;

@@ -6,8 +6,8 @@
 
 use super::arch::Registers;
 use super::sized::run_sized;
-use super::tile::{load, read, store};
 use super::unroll::unroll;
+use super::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
 
 /// Taps in a row of the kernel.

@@ -4,7 +4,8 @@
 use super::arch::Registers;
 use super::sized::run_sized;
 use super::unroll::unroll;
-use pulp::{MemMask, Simd, WithSimd};
+use super::vector::{Part, load};
+use pulp::{Simd, WithSimd};
 
 /// A sum of outer products, `height` scalars by `width` vectors:
 ///
@@ -155,39 +156,12 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                 }),
                 Start::Add => {}
             }
-            for row in 0..tile.rows {
-                let a = tile.a.as_ptr().add(row * tile.a_r);
-                let b = tile.b.as_ptr().add(row * tile.b_r);
-                let mut grouped = 0;
-                if const { WIDTH == 1 && Registers::of::<S>().are_many() } && tile.a_l == 1 {
-                    grouped = tile.len / GROUP * GROUP;
-                    for l in (0..grouped).step_by(GROUP) {
-                        let (a, b) = (a.add(l), b.add(l * tile.b_l));
-                        let mut vectors = [simd.splat_f32s(0.0); GROUP];
-                        unroll!(for g in [0 1 2 3] {
-                            vectors[g] = load::<S>(b.add(g * tile.b_l));
-                        });
-                        unroll!(for i in 0..HEIGHT {
-                            unroll!(for g in [0 1 2 3] {
-                                let a = simd.splat_f32s(*a.add(at[i] + g));
-                                sums[i][0] = simd.mul_add_e_f32s(a, vectors[g], sums[i][0]);
-                            });
-                        });
-                    }
-                }
-                for l in grouped..tile.len {
-                    let a = a.add(l * tile.a_l);
-                    let mut vectors = [simd.splat_f32s(0.0); WIDTH];
-                    unroll!(for v in 0..WIDTH {
-                        vectors[v] = load::<S>(b.add(l * tile.b_l + v * S::F32_LANES));
-                    });
-                    unroll!(for i in 0..HEIGHT {
-                        let a = simd.splat_f32s(*a.add(at[i]));
-                        unroll!(for v in 0..WIDTH {
-                            sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
-                        });
-                    });
-                }
+            // Distances that are constants take no instructions.
+            let neighbors = std::array::from_fn(|i| i);
+            if at == neighbors {
+                add_products(simd, &tile, neighbors, &mut sums);
+            } else {
+                add_products(simd, &tile, at, &mut sums);
             }
             // A load that meets a store which is still under way has to wait for it. So stores that
             // may overlap keep their distance: columns one by one, and in each only every fourth row.
@@ -211,72 +185,48 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
     }
 }
 
-/// The vector at `from`, however it is aligned.
+/// Adds all products to the sums of scalars that lie `at` so many floats from the first one's.
 #[inline(always)]
-pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
-    // SAFETY: the caller promises a vector at `from`.
-    unsafe { from.cast::<S::f32s>().read_unaligned() }
-}
-
-/// The vector whose first lanes are `from`, at most a vector of them; the others are zero.
-#[inline(always)]
-pub(super) fn read<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
-    if from.len() == S::F32_LANES {
-        // SAFETY: a vector has as many floats as `from`.
-        unsafe { load::<S>(from.as_ptr()) }
-    } else {
-        simd.partial_load_f32s(from)
-    }
-}
-
-/// Stores the first lanes of `vector`, as many as `to` has.
-#[inline(always)]
-pub(super) fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
-    if to.len() == S::F32_LANES {
-        // SAFETY: a vector has as many floats as `to`.
-        unsafe { to.as_mut_ptr().cast::<S::f32s>().write_unaligned(vector) }
-    } else {
-        simd.partial_store_f32s(to, vector);
-    }
-}
-
-/// The `v`-th vector of a number of channels, which may have fewer than its lanes.
-#[derive(Clone, Copy)]
-pub(super) struct Part<S: Simd> {
+unsafe fn add_products<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     simd: S,
-    at: usize,
-    /// Of the lanes that it has; nothing if it has all of them.
-    mask: Option<MemMask<S::m32s>>,
-}
-
-impl<S: Simd> Part<S> {
-    #[inline(always)]
-    pub(super) fn new(simd: S, channels: usize, v: usize) -> Self {
-        let at = v * S::F32_LANES;
-        let rest = channels - at;
-        let mask = (rest < S::F32_LANES)
-            .then(|| MemMask::from(simd.mask_between_m32s(0, rest as u32).mask()));
-        Self { simd, at, mask }
-    }
-
-    #[inline(always)]
-    pub(super) unsafe fn get(self, c: *const f32) -> S::f32s {
-        // SAFETY: the caller promises the part's channels from `c` on.
-        unsafe {
-            match self.mask {
-                None => load::<S>(c.add(self.at)),
-                Some(mask) => self.simd.mask_load_ptr_f32s(mask, c.add(self.at)),
+    tile: &Tile<'_>,
+    at: [usize; HEIGHT],
+    sums: &mut [[S::f32s; WIDTH]; HEIGHT],
+) {
+    // SAFETY: the caller promises what is read of `a` and `b`.
+    unsafe {
+        for row in 0..tile.rows {
+            let a = tile.a.as_ptr().add(row * tile.a_r);
+            let b = tile.b.as_ptr().add(row * tile.b_r);
+            let mut grouped = 0;
+            if const { WIDTH == 1 && Registers::of::<S>().are_many() } && tile.a_l == 1 {
+                grouped = tile.len / GROUP * GROUP;
+                for l in (0..grouped).step_by(GROUP) {
+                    let (a, b) = (a.add(l), b.add(l * tile.b_l));
+                    let mut vectors = [simd.splat_f32s(0.0); GROUP];
+                    unroll!(for g in [0 1 2 3] {
+                        vectors[g] = load::<S>(b.add(g * tile.b_l));
+                    });
+                    unroll!(for i in 0..HEIGHT {
+                        unroll!(for g in [0 1 2 3] {
+                            let a = simd.splat_f32s(*a.add(at[i] + g));
+                            sums[i][0] = simd.mul_add_e_f32s(a, vectors[g], sums[i][0]);
+                        });
+                    });
+                }
             }
-        }
-    }
-
-    #[inline(always)]
-    pub(super) unsafe fn put(self, c: *mut f32, sum: S::f32s) {
-        // SAFETY: as in `get`.
-        unsafe {
-            match self.mask {
-                None => c.add(self.at).cast::<S::f32s>().write_unaligned(sum),
-                Some(mask) => self.simd.mask_store_ptr_f32s(mask, c.add(self.at), sum),
+            for l in grouped..tile.len {
+                let (a, b) = (a.add(l * tile.a_l), b.add(l * tile.b_l));
+                let mut vectors = [simd.splat_f32s(0.0); WIDTH];
+                unroll!(for v in 0..WIDTH {
+                    vectors[v] = load::<S>(b.add(v * S::F32_LANES));
+                });
+                unroll!(for i in 0..HEIGHT {
+                    let a = simd.splat_f32s(*a.add(at[i]));
+                    unroll!(for v in 0..WIDTH {
+                        sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
+                    });
+                });
             }
         }
     }

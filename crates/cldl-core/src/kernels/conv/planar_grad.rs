@@ -9,8 +9,9 @@
 
 use super::ConvShape;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{load, read, store, tiles};
+use crate::kernels::tile::tiles;
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
 
 /// Rows that are summed together: a vector that is read serves as many of them as its window has rows.

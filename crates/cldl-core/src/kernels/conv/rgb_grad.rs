@@ -13,8 +13,8 @@ use super::ConvShape;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{load, read, store};
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 

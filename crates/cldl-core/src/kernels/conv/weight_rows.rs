@@ -9,8 +9,9 @@ use super::ConvShape;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::sized::run_sized;
-use crate::kernels::tile::{load, read, store, tiles};
+use crate::kernels::tile::tiles;
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
 use std::slice::Chunks;
 

@@ -9,8 +9,8 @@ use super::ROW;
 use super::places::Places;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::conv::ConvShape;
-use crate::kernels::tile::{load, read, store};
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
 
 /// Planes that a row of the gradient is summed in: the frames of every so many windows lie side by side,

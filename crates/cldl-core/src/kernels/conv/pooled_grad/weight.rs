@@ -9,8 +9,8 @@ use super::places::Places;
 use super::{PooledGradients, ROW};
 use crate::kernels::conv::ConvShape;
 use crate::kernels::pool::Grid;
-use crate::kernels::tile::{load, read, store};
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
 
 /// Output channels whose sums are in registers together: enough for an addition not to wait for the last one.

@@ -2,7 +2,8 @@
 
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
-use crate::kernels::tile::{max_width, read, store, tiles};
+use crate::kernels::tile::{max_width, tiles};
+use crate::kernels::vector::{read, store};
 use pulp::{Simd, WithSimd};
 
 /// Where the sums of a weight gradient lie while they are added up.

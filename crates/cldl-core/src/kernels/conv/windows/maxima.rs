@@ -3,8 +3,8 @@
 
 use super::tile::FOUR;
 use crate::kernels::pool::wins;
-use crate::kernels::tile::{read, store};
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::{read, store};
 use pulp::{MemMask, Simd};
 
 /// Where the maxima go.

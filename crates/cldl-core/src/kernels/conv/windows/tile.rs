@@ -4,8 +4,8 @@
 use super::Block;
 use super::maxima::Maxima;
 use crate::kernels::arch::Registers;
-use crate::kernels::tile::{load, read};
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::{load, read};
 use pulp::{Simd, WithSimd};
 
 /// Windows whose four sums each fit into the registers, with those of channels that share a vector, four
