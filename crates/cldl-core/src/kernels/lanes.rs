@@ -63,3 +63,52 @@ impl<S: Simd> Mul for Lanes<S> {
         Self { of: self.simd.mul_f32s(self.of, other.of), ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Lanes;
+    use crate::kernels::activation::branch;
+    use crate::kernels::arch::{arch, tests::for_each_arch};
+    use crate::kernels::vector::{read, store};
+    use pulp::{Simd, WithSimd};
+
+    const SPECIAL: [f32; 8] =
+        [f32::NAN, f32::NEG_INFINITY, -3.0, -0.0, 0.0, 1e-40, 2.5, f32::INFINITY];
+
+    /// `branch(v, slope, d) · d + v − d`, vector by vector.
+    struct Formula<'a>(f32, &'a [f32], &'a [f32], &'a mut [f32]);
+
+    impl WithSimd for Formula<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(slope, v, d, out) = self;
+            for ((v, d), out) in
+                v.chunks(S::F32_LANES).zip(d.chunks(S::F32_LANES)).zip(out.chunks_mut(S::F32_LANES))
+            {
+                let [v, d] = [v, d].map(|x| Lanes::new(simd, read(simd, x)));
+                store(simd, (v.branch(slope, d) * d + v - d).get(), out);
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_are_computed_as_numbers_are() {
+        let (v, d): (Vec<f32>, Vec<f32>) =
+            SPECIAL.iter().flat_map(|v| SPECIAL.map(|d| (*v, d))).unzip();
+        for slope in [0.0, 0.1, 1.0] {
+            let expected = v.iter().zip(&d).map(|(v, d)| branch(*v, slope, *d) * d + v - d);
+            let expected: Vec<f32> = expected.collect();
+            for_each_arch(|| {
+                let mut out = vec![9.0; v.len()];
+                arch().dispatch(Formula(slope, &v, &d, &mut out));
+                for (out, expected) in out.iter().zip(&expected) {
+                    assert!(
+                        out.to_bits() == expected.to_bits() || out.is_nan() && expected.is_nan()
+                    );
+                }
+            });
+        }
+    }
+}
