@@ -145,8 +145,9 @@ impl Bench<'_> {
         };
         let picture = out.with_extension("svg");
         write_whole(&picture, plot::svg(&performance)?.as_bytes())?;
-        let name = picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        write_whole(out, page::markdown(&performance, &name).as_bytes())?;
+        let [page, picture] =
+            [out, &picture].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+        write_whole(out, page::markdown(&performance, &page, &picture).as_bytes())?;
         eprintln!("written to {}", out.display());
         Ok(())
     }

@@ -70,15 +70,15 @@ pub(super) fn ratios(ours: &Rows, theirs: &Rows) -> String {
     text
 }
 
-/// For `docs/`.
-pub(super) fn markdown(performance: &Performance, picture: &str) -> String {
+/// For `docs/`: the page of this name, with the picture of that name.
+pub(super) fn markdown(performance: &Performance, page: &str, picture: &str) -> String {
     let Performance { machine, threads, compared, architectures } = performance;
     let against = if *compared { " --against pytorch --script FILE --python FILE" } else { "" };
     let steps = architectures.iter().flat_map(|measured| &measured.profiled);
     let instructions = steps.map(|step| step.instructions.as_str()).next().unwrap_or_default();
     let mut text = format!(
         "# Performance\n\n\
-         Written by `cargo xtask bench{against} --out docs/performance.md`; nothing here is typed. {threads} \
+         Written by `cargo xtask bench{against} --out docs/{page}`; nothing here is typed. {threads} \
          threads with {instructions} on a machine that calls itself {machine}. What a step is, and which operations are counted, \
          `cldl bench --help` says; the peak is what the same threads reach with everything in registers.\n\n\
          ![Seconds of a step against members and batch, with the limit]({picture})\n"
