@@ -80,7 +80,8 @@ pub(super) fn markdown(performance: &Performance, page: &str, picture: &str) -> 
         "# Performance\n\n\
          Written by `cargo xtask bench{against} --out docs/{page}`; nothing here is typed. {threads} \
          threads with {instructions} on a machine that calls itself {machine}. What a step is, and which operations are counted, \
-         `cldl bench --help` says; the peak is what the same threads reach with everything in registers.\n\n\
+         `cldl bench --help` says; the peak is what the same threads reach with everything in registers, measured in \
+         turns with what is set against it.\n\n\
          ![Seconds of a step against members and batch, with the limit]({picture})\n"
     );
     for measured in architectures {

@@ -7,7 +7,8 @@ use cldl_core::kernels::{Alone, Pass, lenet5_layers, resnet20_layers};
 use cldl_models::Arch;
 use serde::Serialize;
 
-use super::{Args, Machine, profile};
+use super::turns::{Turns, in_turns};
+use super::{Args, conditions, profile};
 use crate::common;
 use crate::output::Grid;
 use crate::progress;
@@ -35,7 +36,7 @@ struct Measured {
 }
 
 /// Measures all kernels of the architecture's layers and prints them.
-pub(super) fn run(args: &Args, machine: Machine) -> Result<()> {
+pub(super) fn run(args: &Args, memory_gbs: f64) -> Result<()> {
     let layers = match args.arch {
         Arch::LeNet5 => lenet5_layers(args.batch),
         Arch::ResNet20 => resnet20_layers(args.batch),
@@ -46,9 +47,11 @@ pub(super) fn run(args: &Args, machine: Machine) -> Result<()> {
         let mut alone = Alone::new(layer);
         for pass in Pass::ALL {
             bar.set_message(format!("{layer}: {}", pass.name()));
-            let seconds = seconds(args.repeat, || alone.run(pass));
+            // To fill caches.
+            mean(|| alone.run(pass));
+            let turns = in_turns(args.repeat, || Ok(mean(|| alone.run(pass))));
+            let Turns { seconds, peak_gflops, .. } = turns?;
             let (macs, bytes) = (alone.macs() as u64, 4 * alone.moved() as u64);
-            let Machine { peak_gflops, memory_gbs } = machine;
             let row = Measured {
                 system: "cldl",
                 arch: args.arch,
@@ -74,35 +77,30 @@ pub(super) fn run(args: &Args, machine: Machine) -> Result<()> {
     if args.json {
         return Ok(());
     }
-    common::print(false, &(), &grid(&measured).text(&machine.text()))
+    common::print(false, &(), &grid(&measured).text(&conditions(memory_gbs)))
 }
 
-/// The median of so many measurements.
-fn seconds(repeat: usize, mut run: impl FnMut()) -> f64 {
-    let mut measure = || {
-        let start = Instant::now();
-        let mut runs = 0;
-        while start.elapsed() < SPAN {
-            run();
-            runs += 1;
-        }
-        start.elapsed().as_secs_f64() / f64::from(runs)
-    };
-    // To fill caches.
-    measure();
-    let mut times: Vec<f64> = (0..repeat).map(|_| measure()).collect();
-    times.sort_by(f64::total_cmp);
-    times[repeat / 2]
+/// Mean of as many runs as a measurement needs.
+fn mean(mut run: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    let mut runs = 0;
+    while start.elapsed() < SPAN {
+        run();
+        runs += 1;
+    }
+    start.elapsed() / runs
 }
 
 fn grid(rows: &[Measured]) -> Grid {
-    let head = ["layer", "pass", "ms", "GFLOP/s", "of peak", "MB", "of limit"].map(str::to_owned);
+    let head =
+        ["layer", "pass", "ms", "GFLOP/s", "peak", "of peak", "MB", "of limit"].map(str::to_owned);
     let cells = |row: &Measured| {
         vec![
             row.layer.clone(),
             row.pass.to_owned(),
             format!("{:.3}", 1e3 * row.seconds),
             format!("{:.1}", row.gflops),
+            format!("{:.0}", row.peak_gflops),
             format!("{:.0} %", 100.0 * row.gflops / row.peak_gflops),
             format!("{:.1}", row.bytes as f64 / 1e6),
             format!("{:.0} %", 100.0 * row.limit / row.seconds),

@@ -3,18 +3,18 @@
 mod kernels;
 mod profile;
 mod rows;
-
-use std::time::Duration;
+mod turns;
 
 use anyhow::Result;
 use cldl_core::Instructions;
-use cldl_core::kernels::{fma_peak, memory_bandwidth};
+use cldl_core::kernels::memory_bandwidth;
 use cldl_core::memory::peak_bytes;
 use cldl_models::Arch;
 use serde::Serialize;
 
 use self::profile::Kernel;
 use self::rows::{Row, Subject};
+use self::turns::{Turns, in_turns};
 use crate::common::{self, Compute};
 use crate::failure::Usage;
 use crate::output::Grid;
@@ -24,9 +24,10 @@ use crate::progress;
 ///
 /// Every row is one step on a batch of made-up images: the median of --repeat runs after a warm-up.
 /// GFLOP/s counts the multiplications and additions that the step's layers need (see below); the peak
-/// is what the same threads reach with everything in registers. With --profile, "of limit" is the least
-/// time that this peak and the memory's speed allow a kernel, as a share of what it took: above 100 % where
-/// numbers came from a cache. With --json, one object a line.
+/// is what the same threads reach with everything in registers, measured in turns with the row, as processors
+/// change their clock with their load; also a median. With --profile, "of limit" is the least time that this peak
+/// and the memory's speed allow a kernel, as a share of what it took: above 100 % where numbers came from a
+/// cache. With --json, one object a line.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -77,21 +78,10 @@ Examples:
   cldl bench --only pgd10 --profile
   cldl bench --arch resnet20 --kernels --threads 1";
 
-/// What the machine can do at best.
-#[derive(Clone, Copy)]
-struct Machine {
-    peak_gflops: f64,
-    memory_gbs: f64,
-}
-
-impl Machine {
-    fn text(self) -> String {
-        let Self { peak_gflops, memory_gbs } = self;
-        let (threads, instructions) = (rayon::current_num_threads(), Instructions::in_use());
-        format!(
-            "{threads} threads, {instructions}; peak {peak_gflops:.0} GFLOP/s, memory {memory_gbs:.0} GB/s"
-        )
-    }
+/// Under which conditions all rows are measured.
+fn conditions(memory_gbs: f64) -> String {
+    let (threads, instructions) = (rayon::current_num_threads(), Instructions::in_use());
+    format!("{threads} threads, {instructions}; memory {memory_gbs:.0} GB/s")
 }
 
 /// What was measured of a row.
@@ -129,16 +119,16 @@ impl Args {
             }
         }
         let rows = Row::chosen(&self.only, self.members)?;
-        let machine = Machine { peak_gflops: fma_peak(), memory_gbs: memory_bandwidth() };
+        let memory_gbs = memory_bandwidth();
         if self.kernels {
-            return kernels::run(&self, machine);
+            return kernels::run(&self, memory_gbs);
         }
         let subject = Subject::new(self.arch, self.members, self.batch, &device)?;
         let bar = progress::bar(rows.len() as u64, 0, "rows");
         let mut measured = Vec::with_capacity(rows.len());
         for row in rows {
             bar.set_message(row.name());
-            let row = self.measure(&subject, row, machine)?;
+            let row = self.measure(&subject, row, memory_gbs)?;
             if self.json {
                 common::print(true, &row, "")?;
             }
@@ -156,7 +146,7 @@ impl Args {
             self.members,
             self.arch,
             self.batch,
-            machine.text()
+            conditions(memory_gbs)
         );
         let profiles = measured.iter().filter(|row| !row.profile.is_empty());
         let profiles: Vec<String> = profiles.map(profile_text).collect();
@@ -164,15 +154,14 @@ impl Args {
         common::print(false, &(), &text)
     }
 
-    fn measure(&self, subject: &Subject, row: Row, machine: Machine) -> Result<Measured> {
+    fn measure(&self, subject: &Subject, row: Row, memory_gbs: f64) -> Result<Measured> {
         let mut step = subject.step(row)?;
         // To fill caches and buffers.
         step()?;
-        let mut repeat = || (0..self.repeat).map(|_| step()).collect::<Result<Vec<Duration>>>();
-        let (times, mut profile) =
-            if self.profile { profile::of(repeat) } else { (repeat(), Vec::new()) };
-        let mut times = times?;
-        let total = times.iter().sum::<Duration>().as_secs_f64();
+        let turns = || in_turns(self.repeat, step);
+        let (turns, mut profile) =
+            if self.profile { profile::of(turns) } else { (turns(), Vec::new()) };
+        let Turns { seconds, total, peak_gflops } = turns?;
         if self.profile {
             let known: f64 = profile.iter().map(|kernel| kernel.seconds).sum();
             profile.push(Kernel {
@@ -187,8 +176,6 @@ impl Args {
             kernel.macs /= self.repeat as u64;
             kernel.bytes /= self.repeat as u64;
         }
-        times.sort();
-        let seconds = times[self.repeat / 2].as_secs_f64();
         Ok(Measured {
             system: "cldl",
             arch: self.arch,
@@ -200,8 +187,8 @@ impl Args {
             seconds,
             images_per_second: self.batch as f64 / seconds,
             gflops: subject.flops(row) / seconds / 1e9,
-            peak_gflops: machine.peak_gflops,
-            memory_gbs: machine.memory_gbs,
+            peak_gflops,
+            memory_gbs,
             least_bytes: subject.least_bytes(row),
             peak_memory_bytes: peak_bytes(),
             profile,
@@ -213,13 +200,14 @@ impl Args {
 const OTHER: &str = "candle's ops and the rest";
 
 fn rows_grid(rows: &[Measured]) -> Grid {
-    let head = ["step", "seconds", "images/s", "GFLOP/s", "of peak"].map(str::to_owned);
+    let head = ["step", "seconds", "images/s", "GFLOP/s", "peak", "of peak"].map(str::to_owned);
     let cells = |row: &Measured| {
         vec![
             row.what.to_owned(),
             format!("{:.4}", row.seconds),
             format!("{:.0}", row.images_per_second),
             format!("{:.1}", row.gflops),
+            format!("{:.0}", row.peak_gflops),
             format!("{:.0} %", 100.0 * row.gflops / row.peak_gflops),
         ]
     };

@@ -17,7 +17,7 @@ fn every_pass_of_every_layer_is_timed_by_itself() {
     for row in &rows {
         let number = |name: &str| row[name].as_f64().unwrap();
         assert!(number("seconds") > 0.0 && number("limit") > 0.0, "{row}");
-        // The peak is measured apart: with other work on the machine a kernel can come out above it.
+        // The peak is measured after it: with other work on the machine a kernel can come out above it.
         assert!(number("gflops") > 0.0 && number("gflops") < 3.0 * number("peak_gflops"), "{row}");
     }
     let first = &rows[0];

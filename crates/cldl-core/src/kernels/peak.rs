@@ -1,7 +1,7 @@
 //! What this machine can do at best: multiplications with their additions, all in registers, and numbers
 //! from memory and back.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::arch::arch;
 use pulp::{Simd, WithSimd};
@@ -9,18 +9,25 @@ use rayon::prelude::*;
 
 /// Independent chains of additions: enough to fill the pipelines of two units with a latency of 4 to 5.
 const CHAINS: usize = 12;
-/// Steps of each chain in one measurement: about a tenth of a second.
-const STEPS: usize = 30_000_000;
+/// Steps of each chain between two looks at the clock: some tens of microseconds.
+const STEPS: usize = 10_000;
 
-/// GFLOP/s of f32 that all threads of the pool reach together, two for each multiplication with its
-/// addition; the best of three measurements, since other work can only slow them down.
-pub fn fma_peak() -> f64 {
-    let measure = |_| {
+/// GFLOP/s of f32 that all threads of the pool reach together for so long, two for each multiplication with
+/// its addition.
+///
+/// It is no constant of the machine: processors lower their clock, by a fifth and more, after some
+/// milliseconds of wide multiplications, and again when their neighbors are at work. What is set against a
+/// peak has to be measured in turns with it.
+pub fn fma_peak(span: Duration) -> f64 {
+    let of_threads = rayon::broadcast(|_| {
         let start = Instant::now();
-        let flops: usize = rayon::broadcast(|_| arch().dispatch(Chains)).into_iter().sum();
+        let mut flops = 0;
+        while start.elapsed() < span {
+            flops += arch().dispatch(Chains);
+        }
         flops as f64 / start.elapsed().as_secs_f64() / 1e9
-    };
-    (0..3).map(measure).fold(0.0, f64::max)
+    });
+    of_threads.into_iter().sum()
 }
 
 /// Floats that each thread copies in one measurement: more than any cache holds.
