@@ -128,11 +128,9 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         assert!(tile.channels <= full && full - S::F32_LANES < tile.channels);
         assert!(!matches!(tile.start, Start::With(init) if init.len() < full));
         assert!((HEIGHT - 1) * tile.c_i + tile.channels <= tile.c.len());
-        let mut at = [0; HEIGHT];
-        for (i, at) in at.iter_mut().enumerate() {
-            let turns = const { !Registers::of::<S>().are_many() } && tile.a_turn.at <= i;
-            *at = i * tile.a_i + if turns { tile.a_turn.skip } else { 0 };
-        }
+        let turns = |i| const { !Registers::of::<S>().are_many() } && tile.a_turn.at <= i;
+        let skip = |i| if turns(i) { tile.a_turn.skip } else { 0 };
+        let at: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.a_i + skip(i));
         if 0 < tile.rows && 0 < tile.len {
             let last = |row, step| (tile.rows - 1) * row + (tile.len - 1) * step;
             assert!(last(tile.a_r, tile.a_l) + at[HEIGHT - 1] < tile.a.len());
@@ -157,9 +155,8 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                 Start::Add => {}
             }
             // Distances that are constants take no instructions.
-            let neighbors = std::array::from_fn(|i| i);
-            if at == neighbors {
-                add_products(simd, &tile, neighbors, &mut sums);
+            if tile.a_i == 1 && !turns(HEIGHT - 1) {
+                add_products(simd, &tile, std::array::from_fn(|i| i), &mut sums);
             } else {
                 add_products(simd, &tile, at, &mut sums);
             }
