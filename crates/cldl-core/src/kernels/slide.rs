@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
 use super::arch::Registers;
+use super::prefetch::Ahead;
 use super::sized::run_sized;
 use super::unroll::unroll;
 use super::vector::{load, read, store};
@@ -13,13 +14,15 @@ use pulp::{Simd, WithSimd};
 /// Taps in a row of the kernel.
 pub(super) const TAPS: usize = 3;
 
-/// Outputs of neighboring windows, `height` vectors of channels:
+/// Outputs of neighboring windows, `lines` by `count` tiles of `height` vectors of channels:
 ///
-/// `c[i] = init + Σ_{r < rows} Σ_{j < TAPS} Σ_{l < len} a[r, (i + j)·len + l] · b[r, j, l]`
+/// `c[s, t, i] = init + Σ_{r < rows} Σ_{j < TAPS} Σ_{l < len} a[s + r, (t·height + i + j)·len + l] · b[r, j, l]`
 ///
 /// where a stride is named by the index that it belongs to, and counts floats.
 #[derive(Debug)]
 pub(super) struct Slide<'a> {
+    pub lines: usize,
+    pub count: usize,
     pub rows: usize,
     /// Channels of a pixel.
     pub len: usize,
@@ -29,9 +32,12 @@ pub(super) struct Slide<'a> {
     pub b: &'a [f32],
     pub init: &'a [f32],
     pub c: &'a mut [f32],
+    pub c_s: usize,
     pub c_i: usize,
     /// Channels to store, at most a vector.
     pub channels: usize,
+    /// A part for each of the `rows` of each tile.
+    pub ahead: Ahead<'a>,
 }
 
 /// The most windows of one tile: their sums, a row of taps and a pixel are in registers. None if `S` has
@@ -57,34 +63,41 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Slide { rows, len, a, a_r, b, init, c, c_i, channels } = self.0;
+        let Slide { lines, count, rows, len, a, a_r, b, init, c, c_s, c_i, channels, mut ahead } =
+            self.0;
         let lanes = S::F32_LANES;
-        assert!(0 < rows && (rows - 1) * a_r + (HEIGHT - 1 + TAPS) * len <= a.len());
+        assert!(0 < lines && 0 < count && 0 < rows);
+        assert!((lines + rows - 2) * a_r + (count * HEIGHT - 1 + TAPS) * len <= a.len());
         assert!(rows * TAPS * len * lanes <= b.len() && channels <= lanes);
-        let mut sums = [read(simd, &init[..lanes]); HEIGHT];
-        for row in 0..rows {
-            for l in 0..len {
-                // SAFETY: the assertions above bound every index that is formed here.
-                unsafe {
-                    let a = a.as_ptr().add(row * a_r + l);
-                    let b = b.as_ptr().add((row * TAPS * len + l) * lanes);
-                    let taps = [0, 1, 2].map(|j| load::<S>(b.add(j * len * lanes)));
-                    unroll!(for pixel in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17] {
-                        if pixel < HEIGHT - 1 + TAPS {
-                            let a = simd.splat_f32s(*a.add(pixel * len));
-                            unroll!(for j in [0 1 2] {
-                                let i = pixel.wrapping_sub(j);
-                                if i < HEIGHT {
-                                    sums[i] = simd.mul_add_e_f32s(a, taps[j], sums[i]);
-                                }
-                            });
-                        }
-                    });
+        let init = read(simd, &init[..lanes]);
+        for (line, t) in (0..lines).flat_map(|line| (0..count).map(move |t| (line, t))) {
+            let mut sums = [init; HEIGHT];
+            for row in 0..rows {
+                ahead.fetch();
+                for l in 0..len {
+                    // SAFETY: the assertions above bound every index that is formed here.
+                    unsafe {
+                        let a = a.as_ptr().add((line + row) * a_r + t * HEIGHT * len + l);
+                        let b = b.as_ptr().add((row * TAPS * len + l) * lanes);
+                        let taps = [0, 1, 2].map(|j| load::<S>(b.add(j * len * lanes)));
+                        unroll!(for pixel in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17] {
+                            if pixel < HEIGHT - 1 + TAPS {
+                                let a = simd.splat_f32s(*a.add(pixel * len));
+                                unroll!(for j in [0 1 2] {
+                                    let i = pixel.wrapping_sub(j);
+                                    if i < HEIGHT {
+                                        sums[i] = simd.mul_add_e_f32s(a, taps[j], sums[i]);
+                                    }
+                                });
+                            }
+                        });
+                    }
                 }
             }
+            let c = &mut c[line * c_s + t * HEIGHT * c_i..];
+            unroll!(for i in 0..HEIGHT {
+                store(simd, sums[i], &mut c[i * c_i..][..channels]);
+            });
         }
-        unroll!(for i in 0..HEIGHT {
-            store(simd, sums[i], &mut c[i * c_i..][..channels]);
-        });
     }
 }

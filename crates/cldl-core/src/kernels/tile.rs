@@ -2,26 +2,32 @@
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
 use super::arch::Registers;
+use super::prefetch::Ahead;
 use super::sized::run_sized;
 use super::unroll::unroll;
 use super::vector::{Part, load};
 use pulp::{Simd, WithSimd};
 
-/// A sum of outer products, `height` scalars by `width` vectors:
+/// Sums of outer products, `lines` by `count` tiles of `height` scalars by `width` vectors:
 ///
-/// `c[i, v] = start + Σ_{r < rows} Σ_{l < len} a[r, l, i] · b[r, l, v]`
+/// `c[s, t, i, v] = start + Σ_{r < rows} Σ_{l < len} a[s, t, r, l, i] · b[r, l, v]`
 ///
 /// where `a` is read as scalars and `b` and `c` as vectors over neighboring channels. A
 /// stride is named by the index that it belongs to, and counts floats.
 ///
 /// With `a` the image and `b` the weights it is a convolution, with `a` the output's gradient and
 /// `b` the weights the input gradient, with `a` the image and `b` the output's gradient the weight
-/// gradient.
+/// gradient. To begin a tile takes as long as some of its products: so tiles that lie at equal distances come
+/// together.
 #[derive(Debug)]
 pub(super) struct Tile<'a> {
+    pub lines: usize,
+    pub count: usize,
     pub rows: usize,
     pub len: usize,
     pub a: &'a [f32],
+    pub a_s: usize,
+    pub a_t: usize,
     pub a_r: usize,
     pub a_l: usize,
     pub a_i: usize,
@@ -32,9 +38,13 @@ pub(super) struct Tile<'a> {
     pub b_l: usize,
     pub start: Start<'a>,
     pub c: &'a mut [f32],
+    pub c_s: usize,
+    pub c_t: usize,
     pub c_i: usize,
     /// Channels to store, at most `width` vectors and more than one vector less.
     pub channels: usize,
+    /// A part for each of the `rows` of each tile.
+    pub ahead: Ahead<'a>,
 }
 
 /// From the `at`-th scalar on, the scalars lie so many floats further than their stride says.
@@ -84,10 +94,9 @@ pub(super) const fn max_height<S: Simd>(width: usize) -> usize {
     }
 }
 
-/// Neighboring scalars that a tile one vector wide reads one after the other. It reads one for each
-/// multiplication, and of two that lie at the same place of two lines of the cache, as those of neighboring
-/// pixels do, some processors read only one at a time.
-const GROUP: usize = 4;
+/// Floats from a pixel to the next, where a tile is one vector wide and reads a scalar for each multiplication:
+/// to count up their distances would take longer than to multiply.
+const PIXEL: usize = 32;
 
 /// Distance of rows that are stored one after the other; its square is the height of any tile.
 const SPREAD: usize = 4;
@@ -95,13 +104,19 @@ const SPREAD: usize = 4;
 /// `count` things in tiles of at most `max`, as even as can be: first thing and size of each. Without a
 /// division for each: a small tile takes little longer than one.
 pub(super) fn tiles(count: usize, max: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-    let tiles = count.div_ceil(max);
-    let (size, longer) = (count / tiles.max(1), count % tiles.max(1));
-    (0..tiles).scan(0, move |next, tile| {
-        let (first, size) = (*next, size + usize::from(tile < longer));
-        *next += size;
-        Some((first, size))
-    })
+    equal_tiles(count, max)
+        .flat_map(|(first, size, tiles)| (0..tiles).map(move |tile| (first + tile * size, size)))
+}
+
+/// The same tiles, those of one size together: first thing, size of each, and how many they are.
+pub(super) fn equal_tiles(
+    count: usize,
+    max: usize,
+) -> impl Iterator<Item = (usize, usize, usize)> + Clone {
+    let tiles = count.div_ceil(max).max(1);
+    let (size, longer) = (count / tiles, count % tiles);
+    let equal = [(0, size + 1, longer), (longer * (size + 1), size, tiles - longer)];
+    equal.into_iter().filter(|(_, size, tiles)| 0 < *size && 0 < *tiles)
 }
 
 impl Tile<'_> {
@@ -127,59 +142,74 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         let full = WIDTH * S::F32_LANES;
         assert!(tile.channels <= full && full - S::F32_LANES < tile.channels);
         assert!(!matches!(tile.start, Start::With(init) if init.len() < full));
-        assert!((HEIGHT - 1) * tile.c_i + tile.channels <= tile.c.len());
         let turns = |i| const { !Registers::of::<S>().are_many() } && tile.a_turn.at <= i;
         let skip = |i| if turns(i) { tile.a_turn.skip } else { 0 };
         let at: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.a_i + skip(i));
-        if 0 < tile.rows && 0 < tile.len {
-            let last = |row, step| (tile.rows - 1) * row + (tile.len - 1) * step;
-            assert!(last(tile.a_r, tile.a_l) + at[HEIGHT - 1] < tile.a.len());
-            assert!(last(tile.b_r, tile.b_l) + full <= tile.b.len());
+        if tile.lines == 0 || tile.count == 0 {
+            return;
         }
-        let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
-        // SAFETY: the assertions above bound every index that is formed from here on.
-        unsafe {
-            match tile.start {
-                Start::With(init) => unroll!(for v in 0..WIDTH {
-                    let init = load::<S>(init.as_ptr().add(v * S::F32_LANES));
-                    unroll!(for i in 0..HEIGHT {
-                        sums[i][v] = init;
-                    });
-                }),
-                Start::Resume => unroll!(for v in 0..WIDTH {
-                    let part = Part::new(simd, tile.channels, v);
-                    unroll!(for i in 0..HEIGHT {
-                        sums[i][v] = part.get(tile.c.as_ptr().add(i * tile.c_i));
-                    });
-                }),
-                Start::Add => {}
+        let last = |line, step| (tile.lines - 1) * line + (tile.count - 1) * step;
+        let last_c = last(tile.c_s, tile.c_t) + (HEIGHT - 1) * tile.c_i;
+        assert!(last_c + tile.channels <= tile.c.len());
+        if 0 < tile.rows && 0 < tile.len {
+            let term = |row, step| (tile.rows - 1) * row + (tile.len - 1) * step;
+            let last_a = last(tile.a_s, tile.a_t) + at[HEIGHT - 1];
+            assert!(last_a + term(tile.a_r, tile.a_l) < tile.a.len());
+            assert!(term(tile.b_r, tile.b_l) + full <= tile.b.len());
+        }
+        let mut ahead = tile.ahead;
+        for s in 0..tile.lines {
+            for t in 0..tile.count {
+                // SAFETY: the assertions above bound every index that is formed from here on.
+                unsafe {
+                    let a = tile.a.as_ptr().add(s * tile.a_s + t * tile.a_t);
+                    let c = tile.c.as_mut_ptr().add(s * tile.c_s + t * tile.c_t);
+                    let mut sums = begin::<S, HEIGHT, WIDTH>(simd, &tile, c);
+                    // Distances that are constants take no instructions.
+                    let same = !turns(HEIGHT - 1);
+                    if same && tile.a_i == 1 {
+                        let at = std::array::from_fn(|i| i);
+                        add_products(simd, &tile, a, at, &mut ahead, &mut sums);
+                    } else if same && WIDTH == 1 && tile.a_i == PIXEL {
+                        let at = std::array::from_fn(|i| i * PIXEL);
+                        add_products(simd, &tile, a, at, &mut ahead, &mut sums);
+                    } else {
+                        add_products(simd, &tile, a, at, &mut ahead, &mut sums);
+                    }
+                    end(simd, &tile, c, sums);
+                }
             }
-            // Distances that are constants take no instructions.
-            if tile.a_i == 1 && !turns(HEIGHT - 1) {
-                add_products(simd, &tile, std::array::from_fn(|i| i), &mut sums);
-            } else {
-                add_products(simd, &tile, at, &mut sums);
-            }
-            // A load that meets a store which is still under way has to wait for it. So stores that
-            // may overlap keep their distance: columns one by one, and in each only every fourth row.
-            unroll!(for v in 0..WIDTH {
-                let part = Part::new(simd, tile.channels, v);
-                unroll!(for first in 0..SPREAD {
-                    unroll!(for step in 0..SPREAD {
-                        let i = first + step * SPREAD;
-                        if i < HEIGHT {
-                            let c = tile.c.as_mut_ptr().add(i * tile.c_i);
-                            let sum = match tile.start {
-                                Start::Add => simd.add_f32s(part.get(c), sums[i][v]),
-                                _ => sums[i][v],
-                            };
-                            part.put(c, sum);
-                        }
-                    });
-                });
-            });
         }
     }
+}
+
+/// What the sums of a tile begin with.
+#[inline(always)]
+unsafe fn begin<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
+    simd: S,
+    tile: &Tile<'_>,
+    c: *const f32,
+) -> [[S::f32s; WIDTH]; HEIGHT] {
+    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
+    // SAFETY: the caller promises whole vectors of `init`, and the channels that are read of `c`.
+    unsafe {
+        match tile.start {
+            Start::With(init) => unroll!(for v in 0..WIDTH {
+                let init = load::<S>(init.as_ptr().add(v * S::F32_LANES));
+                unroll!(for i in 0..HEIGHT {
+                    sums[i][v] = init;
+                });
+            }),
+            Start::Resume => unroll!(for v in 0..WIDTH {
+                let part = Part::new(simd, tile.channels, v);
+                unroll!(for i in 0..HEIGHT {
+                    sums[i][v] = part.get(c.add(i * tile.c_i));
+                });
+            }),
+            Start::Add => {}
+        }
+    }
+    sums
 }
 
 /// Adds all products to the sums of scalars that lie `at` so many floats from the first one's.
@@ -187,32 +217,18 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
 unsafe fn add_products<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     simd: S,
     tile: &Tile<'_>,
+    a: *const f32,
     at: [usize; HEIGHT],
+    ahead: &mut Ahead<'_>,
     sums: &mut [[S::f32s; WIDTH]; HEIGHT],
 ) {
     // SAFETY: the caller promises what is read of `a` and `b`.
     unsafe {
         for row in 0..tile.rows {
-            let a = tile.a.as_ptr().add(row * tile.a_r);
+            ahead.fetch();
+            let a = a.add(row * tile.a_r);
             let b = tile.b.as_ptr().add(row * tile.b_r);
-            let mut grouped = 0;
-            if const { WIDTH == 1 && Registers::of::<S>().are_many() } && tile.a_l == 1 {
-                grouped = tile.len / GROUP * GROUP;
-                for l in (0..grouped).step_by(GROUP) {
-                    let (a, b) = (a.add(l), b.add(l * tile.b_l));
-                    let mut vectors = [simd.splat_f32s(0.0); GROUP];
-                    unroll!(for g in [0 1 2 3] {
-                        vectors[g] = load::<S>(b.add(g * tile.b_l));
-                    });
-                    unroll!(for i in 0..HEIGHT {
-                        unroll!(for g in [0 1 2 3] {
-                            let a = simd.splat_f32s(*a.add(at[i] + g));
-                            sums[i][0] = simd.mul_add_e_f32s(a, vectors[g], sums[i][0]);
-                        });
-                    });
-                }
-            }
-            for l in grouped..tile.len {
+            for l in 0..tile.len {
                 let (a, b) = (a.add(l * tile.a_l), b.add(l * tile.b_l));
                 let mut vectors = [simd.splat_f32s(0.0); WIDTH];
                 unroll!(for v in 0..WIDTH {
@@ -226,5 +242,36 @@ unsafe fn add_products<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
                 });
             }
         }
+    }
+}
+
+/// Stores the sums of a tile.
+#[inline(always)]
+unsafe fn end<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
+    simd: S,
+    tile: &Tile<'_>,
+    c: *mut f32,
+    sums: [[S::f32s; WIDTH]; HEIGHT],
+) {
+    // SAFETY: the caller promises the channels that are written, and maybe read, of `c`.
+    unsafe {
+        // A load that meets a store which is still under way has to wait for it. So stores that
+        // may overlap keep their distance: columns one by one, and in each only every fourth row.
+        unroll!(for v in 0..WIDTH {
+            let part = Part::new(simd, tile.channels, v);
+            unroll!(for first in 0..SPREAD {
+                unroll!(for step in 0..SPREAD {
+                    let i = first + step * SPREAD;
+                    if i < HEIGHT {
+                        let c = c.add(i * tile.c_i);
+                        let sum = match tile.start {
+                            Start::Add => simd.add_f32s(part.get(c), sums[i][v]),
+                            _ => sums[i][v],
+                        };
+                        part.put(c, sum);
+                    }
+                });
+            });
+        });
     }
 }

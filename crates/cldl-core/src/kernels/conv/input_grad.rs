@@ -11,9 +11,9 @@ use super::planar_grad::PlanarGradients;
 use super::rgb_grad::RgbGradients;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
-use crate::kernels::prefetch::prefetch;
+use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{Start, Tile, Turn, max_height, max_width, tiles};
+use crate::kernels::tile::{Start, Tile, Turn, equal_tiles, max_height, max_width, tiles};
 use crate::kernels::{Finish, Images};
 use pulp::{Simd, WithSimd};
 
@@ -202,54 +202,89 @@ impl WithSimd for Band<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, blocks, first, dy, rows } = self;
-        let ConvShape { in_ch, out_ch, kernel, stride, padding, .. } = *shape;
-        let (out_h, out_w) = (shape.out_h(), shape.out_w());
-        let row_len = (shape.in_w + 2 * padding) * in_ch;
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let ConvShape { kernel, stride, padding, .. } = *self.shape;
+        let (blocks, out_h) = (self.blocks, self.shape.out_h());
         for block in blocks {
-            let width = block.len.div_ceil(S::F32_LANES);
-            let group_ch = block.group * out_ch;
-            let group_stride = block.group * stride * in_ch;
-            let tap_len = group_ch * width * S::F32_LANES;
-            let columns = tiles(out_w / block.group, max_height::<S>(width));
+            if kernel == 1 && padding == 0 {
+                // Each output row reaches a row of its own.
+                self.add(simd, block, 0, 0..1, out_h);
+                continue;
+            }
             // Output rows whose windows hold a row, which is counted from the top of the padding.
             let (mut begin, mut end) = (0, 0);
-            for (row, to) in rows.chunks_exact_mut(row_len).enumerate() {
-                let row = first + row + padding;
-                while begin * stride + kernel <= row {
+            for row in 0..self.rows.len() / self.row_len() {
+                let in_padded = self.first + row + padding;
+                while begin * stride + kernel <= in_padded {
                     begin += 1;
                 }
-                while end < out_h && end * stride <= row {
+                while end < out_h && end * stride <= in_padded {
                     end += 1;
                 }
-                if end <= begin {
-                    continue;
-                }
-                // A 1x1 kernel has so few products for a line that fetching it ahead only takes time.
-                if block.first == 0 && end < out_h && !shape.skips_input() {
-                    prefetch(&dy[end * out_w * out_ch..][..out_w * out_ch]);
-                }
-                for (col, height) in columns.clone() {
-                    let tile = Tile {
-                        rows: end - begin,
-                        len: group_ch,
-                        a: &dy[begin * out_w * out_ch + col * group_ch..],
-                        a_r: out_w * out_ch,
-                        a_l: 1,
-                        a_i: group_ch,
-                        a_turn: Turn::NONE,
-                        b: &block.weights[(kernel - 1 - (row - begin * stride)) * tap_len..],
-                        b_r: stride * tap_len,
-                        b_l: width * S::F32_LANES,
-                        start: Start::Add,
-                        c: &mut to[col * group_stride + block.first..],
-                        c_i: group_stride,
-                        channels: block.len,
-                    };
-                    tile.run(simd, height, width);
+                if begin < end {
+                    self.add(simd, block, row, begin..end, 1);
                 }
             }
+        }
+    }
+}
+
+impl Band<'_> {
+    /// Floats in a row.
+    fn row_len(&self) -> usize {
+        (self.shape.in_w + 2 * self.shape.padding) * self.shape.in_ch
+    }
+
+    /// Adds to `row` what reaches it from these `outputs`, and to as many `lines` what reaches each from the outputs
+    /// that follow.
+    #[inline(always)]
+    fn add<S: Simd>(
+        &mut self,
+        simd: S,
+        block: &Block,
+        row: usize,
+        outputs: std::ops::Range<usize>,
+        lines: usize,
+    ) {
+        let ConvShape { in_ch, out_ch, kernel, stride, padding, .. } = *self.shape;
+        let (row_len, dy_row) = (self.row_len(), self.shape.out_w() * out_ch);
+        let width = block.len.div_ceil(S::F32_LANES);
+        let group_ch = block.group * out_ch;
+        let group_stride = block.group * stride * in_ch;
+        let tap_len = group_ch * width * S::F32_LANES;
+        let tap = kernel - 1 - (self.first + row + padding - outputs.start * stride);
+        let columns = equal_tiles(self.shape.out_w() / block.group, max_height::<S>(width));
+        // The output row after them, for the next row.
+        let next =
+            if block.first == 0 && lines == 1 { outputs.end * dy_row } else { self.dy.len() };
+        let next = &self.dy[next..self.dy.len().min(next + dy_row)];
+        let tiles: usize = columns.clone().map(|(_, _, count)| count).sum();
+        let mut ahead = Ahead::new([next, &[], &[]], tiles * outputs.len());
+        for (col, height, count) in columns {
+            let tile = Tile {
+                lines,
+                count,
+                rows: outputs.len(),
+                len: group_ch,
+                a: &self.dy[outputs.start * dy_row + col * group_ch..],
+                a_s: dy_row,
+                a_t: height * group_ch,
+                a_r: dy_row,
+                a_l: 1,
+                a_i: group_ch,
+                a_turn: Turn::NONE,
+                b: &block.weights[tap * tap_len..],
+                b_r: stride * tap_len,
+                b_l: width * S::F32_LANES,
+                start: Start::Add,
+                c: &mut self.rows[row * row_len + col * group_stride + block.first..],
+                c_s: stride * row_len,
+                c_t: height * group_stride,
+                c_i: group_stride,
+                channels: block.len,
+                ahead: ahead.take(count * outputs.len()),
+            };
+            tile.run(simd, height, width);
         }
     }
 }

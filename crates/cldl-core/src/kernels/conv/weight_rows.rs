@@ -7,13 +7,12 @@
 
 use super::ConvShape;
 use crate::kernels::arch::Registers;
-use crate::kernels::prefetch::prefetch;
+use crate::kernels::prefetch::Ahead;
 use crate::kernels::sized::run_sized;
 use crate::kernels::tile::tiles;
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
-use std::slice::Chunks;
 
 /// Rows of the kernel.
 const ROWS: usize = 3;
@@ -59,9 +58,7 @@ impl WithSimd for WeightRows<'_> {
         let (out_h, dy_row) = (shape.out_h(), shape.out_w() * shape.out_ch);
         let floats = ROWS * shape.in_ch;
         let rows = out_h + ROWS - 1;
-        // In small parts: fetches wait for each other, and then for the work that waits behind them.
-        let parts = rows * tiles(floats, max_height::<S>(1)).count();
-        let mut ahead = next.map(|next| next.chunks(next.len().div_ceil(parts).max(1)));
+        let mut ahead = Ahead::new(next, rows * tiles(floats, max_height::<S>(1)).count());
         for first in (0..rows).step_by(BAND) {
             for (float, height) in tiles(floats, max_height::<S>(1)) {
                 let tile = Tile {
@@ -71,7 +68,7 @@ impl WithSimd for WeightRows<'_> {
                     x_row,
                     x_step: shape.in_ch,
                     dy: Gradient { dy, zeros, rows: out_h, row: dy_row, step: shape.out_ch },
-                    ahead: &mut ahead,
+                    ahead: ahead.take(BAND),
                     sum: &mut sum[float * S::F32_LANES..],
                     sum_row: floats * S::F32_LANES,
                 };
@@ -101,7 +98,7 @@ impl<'a> Gradient<'a> {
     }
 }
 
-struct Tile<'a, 'b> {
+struct Tile<'a> {
     rows: std::ops::Range<usize>,
     steps: usize,
     x: &'a [f32],
@@ -109,23 +106,23 @@ struct Tile<'a, 'b> {
     x_step: usize,
     dy: Gradient<'a>,
     /// What to fetch with each row.
-    ahead: &'a mut [Chunks<'b, f32>; 3],
+    ahead: Ahead<'a>,
     sum: &'a mut [f32],
     sum_row: usize,
 }
 
-struct Sized<'a, 'b, const HEIGHT: usize, const WIDTH: usize>(Tile<'a, 'b>);
+struct Sized<'a, const HEIGHT: usize, const WIDTH: usize>(Tile<'a>);
 
-impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, '_, HEIGHT, WIDTH> {
+impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WIDTH> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Tile { rows, steps, x, x_row, x_step, dy, ahead, sum, sum_row } = self.0;
+        let Tile { rows, steps, x, x_row, x_step, dy, mut ahead, sum, sum_row } = self.0;
         let lanes = S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); ROWS]; HEIGHT];
         for row in rows {
-            ahead.iter_mut().filter_map(Iterator::next).for_each(prefetch);
+            ahead.fetch();
             let (x, dy_rows) = (&x[row * x_row..], dy.rows_of(row));
             assert!(0 < steps && (steps - 1) * x_step + HEIGHT <= x.len());
             assert!(dy_rows.iter().all(|dy_row| (steps - 1) * dy.step + lanes <= dy_row.len()));

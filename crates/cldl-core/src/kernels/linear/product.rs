@@ -2,8 +2,11 @@
 
 use super::TASK;
 use crate::kernels::arch::Registers;
+use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{MAX_LANES, MAX_WIDTH, Start, Tile, Turn, max_height, max_width, tiles};
+use crate::kernels::tile::{
+    MAX_LANES, MAX_WIDTH, Start, Tile, Turn, equal_tiles, max_height, max_width, tiles,
+};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -75,11 +78,15 @@ impl WithSimd for Terms<'_> {
                 rows.for_each(|(row, to)| to[..channels].copy_from_slice(&row[..channels]));
                 (b, b_l) = (&*last, floats);
             }
-            for (i, height) in tiles(c.len() / columns, max_height::<S>(width)) {
+            for (i, height, count) in equal_tiles(c.len() / columns, max_height::<S>(width)) {
                 let tile = Tile {
+                    lines: 1,
+                    count,
                     rows: 1,
                     len,
                     a: &a[i * a_i..],
+                    a_s: 0,
+                    a_t: height * a_i,
                     a_r: 0,
                     a_l,
                     a_i,
@@ -89,8 +96,11 @@ impl WithSimd for Terms<'_> {
                     b_l,
                     start: if resumes { Start::Resume } else { Start::With(&zeros) },
                     c: &mut c[i * columns + column..],
+                    c_s: 0,
+                    c_t: height * columns,
                     c_i: columns,
                     channels,
+                    ahead: Ahead::NOTHING,
                 };
                 tile.run(simd, height, width);
             }

@@ -6,9 +6,9 @@ use super::ConvShape;
 use super::padding::Padding;
 use crate::kernels::arch::Registers;
 use crate::kernels::dots::{self, Dots};
-use crate::kernels::prefetch::prefetch;
+use crate::kernels::prefetch::Ahead;
 use crate::kernels::slide::{self, Slide};
-use crate::kernels::tile::{self, Start, Tile, Turn, tiles};
+use crate::kernels::tile::{self, Start, Tile, Turn, equal_tiles, tiles};
 use crate::kernels::{Finish, Images};
 use blocks::{Block, Form, blocks};
 use pulp::{Simd, WithSimd};
@@ -95,24 +95,31 @@ impl WithSimd for Image<'_> {
         let few = !Registers::of::<S>().are_many();
         for block in self.blocks {
             let width = block.channels.div_ceil(S::F32_LANES);
-            let fetches = block.first == 0;
+            let next = if block.first == 0 { self.next } else { &[] };
+            let kernel = self.shape.kernel;
             if block.form == Form::Inner {
                 let max_height = dots::max_height::<S>(block.channels);
-                self.each_tile(max_height, false, fetches, |image, at, height| {
-                    let dots = image.inner(block, S::F32_LANES, at);
-                    dots.run(simd, height, block.channels);
+                self.each_run(max_height, false, next, 0, |image, run| {
+                    for (line, t) in
+                        (0..run.lines).flat_map(|l| (0..run.count).map(move |t| (l, t)))
+                    {
+                        let at = [run.at[0] + line, run.at[1] + t * run.height];
+                        image.inner(block, S::F32_LANES, at).run(simd, run.height, block.channels);
+                    }
                 });
             } else if width == 1 && self.slides::<S>() {
-                self.each_tile(slide::max_height::<S>(1), false, fetches, |image, at, height| {
-                    image.slide(block, at).run(simd, height);
+                let max_height = slide::max_height::<S>(1);
+                self.each_run(max_height, false, next, kernel, |image, run| {
+                    image.slide(block, run).run(simd, run.height);
                 });
             } else {
                 let max_height = tile::max_height::<S>(width);
                 let passes = if few { block.weights.len().div_ceil(KEPT) } else { 1 };
-                for (tap, taps) in tiles(self.shape.kernel, self.shape.kernel.div_ceil(passes)) {
-                    self.each_tile(max_height, few, fetches && tap == 0, |image, at, height| {
-                        let tile = image.outer(block, width * S::F32_LANES, at, tap..tap + taps);
-                        tile.run(simd, height, width);
+                for (tap, taps) in tiles(kernel, kernel.div_ceil(passes)) {
+                    let next = if tap == 0 { next } else { &[] };
+                    self.each_run(max_height, few, next, taps, |image, run| {
+                        let tile = image.outer(block, width * S::F32_LANES, run, tap..tap + taps);
+                        tile.run(simd, run.height, width);
                     });
                 }
             }
@@ -121,31 +128,46 @@ impl WithSimd for Image<'_> {
     }
 }
 
-impl Image<'_> {
-    /// Calls `compute` with the row and column of the first, and the number, of the windows of each tile:
-    /// neighbors in a row or, if a tile `turns`, also the last ones of a row and the first ones of the next.
+/// Tiles of neighboring windows, as many windows each, that lie at equal distances.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    /// Row and column of the first window.
+    at: [usize; 2],
+    /// Windows of a tile.
+    height: usize,
+    /// Tiles in a row of the output, and such rows.
+    count: usize,
+    lines: usize,
+    ahead: Ahead<'a>,
+}
+
+impl<'a> Image<'a> {
+    /// Calls `compute` for all windows, in runs of tiles. If a tile may turn, it is a run of its own: it may have
+    /// the last windows of a row and the first ones of the next. Meanwhile `next` is fetched, in `parts` for each
+    /// tile.
     #[inline(always)]
-    fn each_tile(
+    fn each_run(
         &mut self,
         max_height: usize,
-        turns: bool,
-        fetches: bool,
-        mut compute: impl FnMut(&mut Self, [usize; 2], usize),
+        may_turn: bool,
+        next: &'a [f32],
+        parts: usize,
+        mut compute: impl FnMut(&mut Self, Run<'a>),
     ) {
         let (out_h, out_w) = (self.shape.out_h(), self.shape.out_w());
-        let (lines, windows) = if turns { (1, out_h * out_w) } else { (out_h, out_w) };
-        let heights = tiles(windows, max_height.min(out_w));
-        let (mut row, mut col, mut fetched) = (0, 0, 0);
-        for _ in 0..lines {
-            for (_, height) in heights.clone() {
-                if fetches && fetched <= row {
-                    self.prefetch(row);
-                    fetched = row + 1;
-                }
-                compute(self, [row, col], height);
-                col += height;
-                if out_w <= col {
-                    (row, col) = (row + 1, col - out_w);
+        let (lines, windows) = if may_turn { (1, out_h * out_w) } else { (out_h, out_w) };
+        let runs = equal_tiles(windows, max_height.min(out_w));
+        let tiles: usize = runs.clone().map(|(_, _, count)| count).sum();
+        let mut ahead = Ahead::new([next, &[], &[]], lines * tiles * parts);
+        for (first, height, count) in runs {
+            let (runs, count) = if may_turn { (count, 1) } else { (1, count) };
+            let mut at = [first / out_w, first % out_w];
+            for _ in 0..runs {
+                let ahead = ahead.take(lines * count * parts);
+                compute(self, Run { at, height, count, lines, ahead });
+                at[1] += height;
+                if out_w <= at[1] {
+                    at = [at[0] + 1, at[1] - out_w];
                 }
             }
         }
@@ -158,9 +180,11 @@ impl Image<'_> {
     }
 
     #[inline(always)]
-    fn slide<'a>(&'a mut self, block: &'a Block, at: [usize; 2]) -> Slide<'a> {
-        let (x, y) = self.offsets(at);
+    fn slide<'b>(&'b mut self, block: &'b Block, run: Run<'b>) -> Slide<'b> {
+        let (x, y) = self.offsets(run.at);
         Slide {
+            lines: run.lines,
+            count: run.count,
             rows: self.shape.kernel,
             len: self.shape.in_ch,
             a: &self.x[x..],
@@ -168,27 +192,34 @@ impl Image<'_> {
             b: &block.weights,
             init: &self.init[block.first..],
             c: &mut self.y[y + block.first..],
+            c_s: self.shape.out_w() * self.shape.out_ch,
             c_i: self.shape.out_ch,
             channels: block.channels,
+            ahead: run.ahead,
         }
     }
 
     #[inline(always)]
-    fn outer<'a>(
-        &'a mut self,
-        block: &'a Block,
+    fn outer<'b>(
+        &'b mut self,
+        block: &'b Block,
         padded: usize,
-        at: [usize; 2],
+        run: Run<'b>,
         taps: std::ops::Range<usize>,
-    ) -> Tile<'a> {
+    ) -> Tile<'b> {
         let ConvShape { in_ch, out_ch, stride, .. } = *self.shape;
+        let Run { at, height, count, lines, ahead } = run;
         let (x, y) = self.offsets(at);
         let out_w = self.shape.out_w();
         let len = self.shape.kernel * self.shape.in_ch;
         Tile {
+            lines,
+            count,
             rows: taps.len(),
             len,
             a: &self.x[x + taps.start * self.row..],
+            a_s: stride * self.row,
+            a_t: height * stride * in_ch,
             a_r: self.row,
             a_l: 1,
             a_i: stride * in_ch,
@@ -202,13 +233,16 @@ impl Image<'_> {
                 Start::Resume
             },
             c: &mut self.y[y + block.first..],
+            c_s: out_w * out_ch,
+            c_t: height * out_ch,
             c_i: out_ch,
             channels: block.channels,
+            ahead,
         }
     }
 
     #[inline(always)]
-    fn inner<'a>(&'a mut self, block: &'a Block, lanes: usize, at: [usize; 2]) -> Dots<'a> {
+    fn inner<'b>(&'b mut self, block: &'b Block, lanes: usize, at: [usize; 2]) -> Dots<'b> {
         let (x, y) = self.offsets(at);
         let len = self.shape.kernel * self.shape.in_ch;
         Dots {
@@ -225,14 +259,6 @@ impl Image<'_> {
             c: &mut self.y[y + block.first..],
             c_i: self.shape.out_ch,
         }
-    }
-
-    /// Fetches of the next image as much as a row of outputs uses up of this one.
-    #[inline(always)]
-    fn prefetch(&self, row: usize) {
-        let width = self.shape.in_w * self.shape.in_ch;
-        let rows = self.next.chunks_exact(width).skip(row * self.shape.stride);
-        rows.take(self.shape.stride).for_each(prefetch);
     }
 
     /// Where an output's window begins, and where the output goes.

@@ -3,8 +3,8 @@
 use super::layout::Layout;
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
-use crate::kernels::prefetch::prefetch;
-use crate::kernels::tile::{Start, Tile, Turn, max_height, tiles};
+use crate::kernels::prefetch::Ahead;
+use crate::kernels::tile::{Start, Tile, Turn, equal_tiles, max_height, tiles};
 use pulp::{Simd, WithSimd};
 
 /// Floats of the input and of the output's gradient that all tiles work on before the next: they stay in
@@ -36,7 +36,7 @@ impl WithSimd for AddImage<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let out_h = self.shape.out_h();
         let bands = tiles(out_h, self.band::<S>());
-        let mut ahead = self.ahead::<S>(bands.clone().count());
+        let mut ahead = self.ahead::<S>();
         for (first, rows) in bands {
             for row in 0..self.layout.kernel {
                 self.add_outer(simd, first, rows, row, &mut ahead);
@@ -60,19 +60,11 @@ impl<'a> AddImage<'a> {
         fits.max(BAND_POSITIONS.div_ceil(self.shape.out_w()))
     }
 
-    /// What to fetch of the next image with each tile of [`Self::add_outer`], over so many bands: all of it,
-    /// in equal parts.
-    fn ahead<S: Simd>(&self, bands: usize) -> impl Iterator<Item = [&'a [f32]; 3]> + use<'a, S> {
+    /// What to fetch of the next image with each row of each tile of [`Self::add_outer`]: all of it.
+    fn ahead<S: Simd>(&self) -> Ahead<'a> {
         let heights = self.layout.outer_blocks().map(|(_, width, _)| max_height::<S>(width));
         let tiles: usize = heights.map(|height| self.layout.row.div_ceil(height)).sum();
-        let tiles = (tiles * self.layout.kernel * bands).max(1);
-        let next = self.next;
-        (0..tiles).map(move |tile| {
-            next.map(|next| {
-                let part = next.len().div_ceil(tiles);
-                &next[(tile * part).min(next.len())..((tile + 1) * part).min(next.len())]
-            })
-        })
+        Ahead::new(self.next, tiles * self.layout.kernel * self.shape.out_h())
     }
 
     #[inline(always)]
@@ -82,7 +74,7 @@ impl<'a> AddImage<'a> {
         first_row: usize,
         rows: usize,
         row: usize,
-        ahead: &mut impl Iterator<Item = [&'a [f32]; 3]>,
+        ahead: &mut Ahead<'a>,
     ) {
         let Self { shape, layout, .. } = *self;
         for (first, width, start) in layout.outer_blocks() {
@@ -91,11 +83,15 @@ impl<'a> AddImage<'a> {
                 Some(dy) => (&dy[first * shape.out_h() * shape.out_w()..], channels),
                 None => (&self.dy[first..], shape.out_ch),
             };
-            for (float, height) in tiles(layout.row, max_height::<S>(width)) {
+            for (float, height, count) in equal_tiles(layout.row, max_height::<S>(width)) {
                 let tile = Tile {
+                    lines: 1,
+                    count,
                     rows,
                     len: shape.out_w(),
                     a: &self.x[(first_row * shape.stride + row) * self.x_row + float..],
+                    a_s: 0,
+                    a_t: height,
                     a_r: shape.stride * self.x_row,
                     a_l: shape.stride * shape.in_ch,
                     a_i: 1,
@@ -105,10 +101,12 @@ impl<'a> AddImage<'a> {
                     b_l: pixel,
                     start: Start::Add,
                     c: &mut self.sum[start + (row * layout.row + float) * channels..],
+                    c_s: 0,
+                    c_t: height * channels,
                     c_i: channels,
                     channels,
+                    ahead: ahead.take(count * rows),
                 };
-                ahead.next().into_iter().flatten().for_each(prefetch);
                 tile.run(simd, height, width);
             }
         }
@@ -119,13 +117,17 @@ impl<'a> AddImage<'a> {
         let Self { shape, layout, .. } = *self;
         for (vector, width) in tiles(layout.padded_row / layout.lanes, layout.max_width) {
             let float = vector * layout.lanes;
-            for (channel, height) in tiles(layout.inner, max_height::<S>(width)) {
+            for (channel, height, count) in equal_tiles(layout.inner, max_height::<S>(width)) {
                 let to = (row * layout.inner + channel) * layout.padded_row + float;
                 let dy = first_row * shape.out_w() * shape.out_ch + layout.outer + channel;
                 let tile = Tile {
+                    lines: 1,
+                    count,
                     rows,
                     len: shape.out_w(),
                     a: &self.dy[dy..],
+                    a_s: 0,
+                    a_t: height,
                     a_r: shape.out_w() * shape.out_ch,
                     a_l: shape.out_ch,
                     a_i: 1,
@@ -135,8 +137,11 @@ impl<'a> AddImage<'a> {
                     b_l: shape.stride * shape.in_ch,
                     start: Start::Add,
                     c: &mut self.sum[layout.inner_start() + to..],
+                    c_s: 0,
+                    c_t: height * layout.padded_row,
                     c_i: layout.padded_row,
                     channels: width * layout.lanes,
+                    ahead: Ahead::NOTHING,
                 };
                 tile.run(simd, height, width);
             }
