@@ -16,10 +16,10 @@ use crate::kernels::Images;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::pool::Grid;
-use crate::kernels::tile::tiles;
+use crate::kernels::tile::equal_tiles;
 use maxima::Maxima;
 use pulp::{Simd, WithSimd};
-use tile::{Tile, max_count};
+use tile::{Run, max_count};
 
 /// Computes the maxima of one image at a time.
 pub(super) struct Windows<'a> {
@@ -124,14 +124,11 @@ impl WithSimd for Image<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, block, x, row, mut out } = self;
         let grid = shape.pooled();
-        let windows = grid.w / 2;
-        for top in 0..grid.h / 2 {
-            for (col, count) in tiles(windows, max_count(Registers::of::<S>())) {
-                let x = &x[2 * (top * row + col)..];
-                let window = top * windows + col;
-                let tile = Tile { block, kernel: shape.kernel, x, row, window };
-                tile.run(simd, count, &mut out);
-            }
+        let (lines, line) = (grid.h / 2, grid.w / 2);
+        for (window, count, tiles) in equal_tiles(line, max_count(Registers::of::<S>())) {
+            let x = &x[2 * window..];
+            let run = Run { block, kernel: shape.kernel, lines, tiles, x, row, window, line };
+            run.compute(simd, count, &mut out);
         }
     }
 }

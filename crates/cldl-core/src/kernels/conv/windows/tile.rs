@@ -17,21 +17,24 @@ pub(super) const fn max_count(registers: Registers) -> usize {
 /// Outputs of a window: of two rows and two columns.
 pub(super) const FOUR: usize = 4;
 
-/// Neighboring windows.
-pub(super) struct Tile<'a> {
+/// Tiles of neighboring windows, so many in each line of windows.
+pub(super) struct Run<'a> {
     pub block: &'a Block,
     pub kernel: usize,
+    pub lines: usize,
+    pub tiles: usize,
     /// The padded image from the first pixel on, and the floats in its rows.
     pub x: &'a [f32],
     pub row: usize,
-    /// The first window, counted in the image.
+    /// The first window, and the windows in a line.
     pub window: usize,
+    pub line: usize,
 }
 
-impl<'a> Tile<'a> {
-    /// Computes `count` windows.
+impl<'a> Run<'a> {
+    /// Computes them, `count` windows in a tile.
     #[inline(always)]
-    pub(super) fn run<S: Simd>(self, simd: S, count: usize, out: &mut Maxima<'a>) {
+    pub(super) fn compute<S: Simd>(self, simd: S, count: usize, out: &mut Maxima<'a>) {
         macro_rules! sized {
             ($($count:literal)*) => {
                 match (count, &self.block.shared) {
@@ -51,19 +54,21 @@ impl<'a> Tile<'a> {
     }
 }
 
-/// `COUNT` windows, with channels that share a vector if there are any.
-struct Sized<'a, 'b, const COUNT: usize, const SHARE: bool>(Tile<'a>, &'b mut Maxima<'a>);
+/// Tiles of `COUNT` windows, with channels that share a vector if there are any.
+struct Sized<'a, 'b, const COUNT: usize, const SHARE: bool>(Run<'a>, &'b mut Maxima<'a>);
 
 impl<const COUNT: usize, const SHARE: bool> WithSimd for Sized<'_, '_, COUNT, SHARE> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self(Tile { block, kernel, x, row, window }, out) = self;
+        let Self(Run { block, kernel, lines, tiles, x, row, window, line }, out) = self;
         let lanes = S::F32_LANES;
         let own = &block.own;
         let shared = block.shared.as_ref().unwrap_or(own);
-        assert!(0 < kernel && kernel * row + 2 * COUNT + kernel - 2 < x.len());
+        assert!(0 < kernel && 0 < lines && 0 < tiles);
+        let last = 2 * (lines - 1) * row + kernel * row + 2 * tiles * COUNT + kernel - 2;
+        assert!(last < x.len());
         for vector in [own, shared] {
             assert!(kernel * kernel * lanes <= vector.weights.len() && lanes <= vector.bias.len());
         }
@@ -71,7 +76,6 @@ impl<const COUNT: usize, const SHARE: bool> WithSimd for Sized<'_, '_, COUNT, SH
         if !out.is_tangent {
             bias = [read(simd, &own.bias[..lanes]), read(simd, &shared.bias[..lanes])];
         }
-        let mut sums = Sums::<S, COUNT> { own: [[bias[0]; FOUR]; COUNT], shared: [bias[1]; FOUR] };
         let mut begins = [simd.mask_between_m32s(0, lanes as u32).mask(); COUNT];
         if SHARE {
             unroll!(for n in 0..COUNT {
@@ -79,31 +83,43 @@ impl<const COUNT: usize, const SHARE: bool> WithSimd for Sized<'_, '_, COUNT, SH
                 begins[n] = simd.mask_between_m32s(begin, lanes as u32).mask();
             });
         }
-        for r in 0..=kernel {
-            // SAFETY: the assertions above bound every index that is formed here: `r` and the column are
-            // at most `kernel`, and a row of weights is read only where there is one.
-            unsafe {
-                let mut weights = [[std::ptr::null(); 2]; 2];
-                for (weights, vector) in weights.iter_mut().zip([own, shared]) {
-                    let upper = vector.weights.as_ptr().wrapping_add(r * kernel * lanes);
-                    *weights = [upper, upper.wrapping_sub(kernel * lanes)];
-                }
-                let [own, shared] = weights;
-                let row = Row { kernel, x: x.as_ptr().add(r * row), own, shared };
-                if r == 0 {
-                    row.add::<S, COUNT, SHARE, true, false>(simd, begins, &mut sums);
-                } else if r < kernel {
-                    row.add::<S, COUNT, SHARE, true, true>(simd, begins, &mut sums);
-                } else {
-                    row.add::<S, COUNT, SHARE, false, true>(simd, begins, &mut sums);
+        for (y, t) in (0..lines).flat_map(|y| (0..tiles).map(move |t| (y, t))) {
+            let window = window + y * line + t * COUNT;
+            let mut sums =
+                Sums::<S, COUNT> { own: [[bias[0]; FOUR]; COUNT], shared: [bias[1]; FOUR] };
+            // SAFETY: the assertion above bounds the first pixel of each tile.
+            let x = unsafe { x.as_ptr().add(2 * (y * row + t * COUNT)) };
+            for r in 0..=kernel {
+                // SAFETY: the assertions above bound every index that is formed here: `r` and the column are
+                // at most `kernel`, and a row of weights is read only where there is one.
+                unsafe {
+                    let mut weights = [[std::ptr::null(); 2]; 2];
+                    for (weights, vector) in weights.iter_mut().zip([own, shared]) {
+                        let upper = vector.weights.as_ptr().wrapping_add(r * kernel * lanes);
+                        *weights = [upper, upper.wrapping_sub(kernel * lanes)];
+                    }
+                    let [own, shared] = weights;
+                    let row = Row { kernel, x: x.add(r * row), own, shared };
+                    if r == 0 {
+                        row.add::<S, COUNT, SHARE, true, false>(simd, begins, &mut sums);
+                    } else if r < kernel {
+                        row.add::<S, COUNT, SHARE, true, true>(simd, begins, &mut sums);
+                    } else {
+                        row.add::<S, COUNT, SHARE, false, true>(simd, begins, &mut sums);
+                    }
                 }
             }
-        }
-        unroll!(for n in 0..COUNT {
-            out.put(simd, window + n, [own.first, own.channels], sums.own[n]);
-        });
-        if SHARE {
-            out.put_shared::<S, COUNT>(simd, window, [shared.first, shared.channels], sums.shared);
+            unroll!(for n in 0..COUNT {
+                out.put(simd, window + n, [own.first, own.channels], sums.own[n]);
+            });
+            if SHARE {
+                out.put_shared::<S, COUNT>(
+                    simd,
+                    window,
+                    [shared.first, shared.channels],
+                    sums.shared,
+                );
+            }
         }
     }
 }
