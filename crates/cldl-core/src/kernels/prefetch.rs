@@ -55,6 +55,20 @@ fn prefetch(data: &[f32]) {
     let _ = data;
 }
 
+/// Asks for the line at `address`, if there is one, to come to the first-level cache.
+#[inline(always)]
+pub(super) fn fetch_near(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction, and it has no effect on memory, nor on an address
+        // where there is none.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 #[cfg(test)]
 mod tests {
     use super::Ahead;

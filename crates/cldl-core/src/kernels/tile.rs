@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
 use super::arch::Registers;
-use super::prefetch::Ahead;
+use super::prefetch::{Ahead, fetch_near};
 use super::sized::run_sized;
 use super::unroll::unroll;
 use super::vector::{Part, load};
@@ -45,6 +45,9 @@ pub(super) struct Tile<'a> {
     pub channels: usize,
     /// A part for each of the `rows` of each tile.
     pub ahead: Ahead<'a>,
+    /// Whether so much lies between the `len` neighbors that are read of `a` that the hardware does not guess what
+    /// the next row will read.
+    pub skips: bool,
 }
 
 /// From the `at`-th scalar on, the scalars lie so many floats further than their stride says.
@@ -164,17 +167,28 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                 unsafe {
                     let a = tile.a.as_ptr().add(s * tile.a_s + t * tile.a_t);
                     let c = tile.c.as_mut_ptr().add(s * tile.c_s + t * tile.c_t);
+                    if tile.skips && 1 < tile.lines {
+                        unroll!(for i in 0..HEIGHT {
+                            fetch_near(a.wrapping_add(tile.a_s + at[i]));
+                        });
+                    }
                     let mut sums = begin::<S, HEIGHT, WIDTH>(simd, &tile, c);
                     // Distances that are constants take no instructions.
                     let same = !turns(HEIGHT - 1);
                     if same && tile.a_i == 1 {
                         let at = std::array::from_fn(|i| i);
-                        add_products(simd, &tile, a, at, &mut ahead, &mut sums);
+                        add_products::<true, S, HEIGHT, WIDTH>(
+                            simd, &tile, a, at, &mut ahead, &mut sums,
+                        );
                     } else if same && WIDTH == 1 && tile.a_i == PIXEL {
                         let at = std::array::from_fn(|i| i * PIXEL);
-                        add_products(simd, &tile, a, at, &mut ahead, &mut sums);
+                        add_products::<false, S, HEIGHT, WIDTH>(
+                            simd, &tile, a, at, &mut ahead, &mut sums,
+                        );
                     } else {
-                        add_products(simd, &tile, a, at, &mut ahead, &mut sums);
+                        add_products::<false, S, HEIGHT, WIDTH>(
+                            simd, &tile, a, at, &mut ahead, &mut sums,
+                        );
                     }
                     end(simd, &tile, c, sums);
                 }
@@ -212,9 +226,9 @@ unsafe fn begin<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     sums
 }
 
-/// Adds all products to the sums of scalars that lie `at` so many floats from the first one's.
+/// Adds all products to the sums of scalars that lie `at` so many floats from the first one's, which `MAY_SKIP`.
 #[inline(always)]
-unsafe fn add_products<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
+unsafe fn add_products<const MAY_SKIP: bool, S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     simd: S,
     tile: &Tile<'_>,
     a: *const f32,
@@ -230,6 +244,12 @@ unsafe fn add_products<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
             let b = tile.b.as_ptr().add(row * tile.b_r);
             for l in 0..tile.len {
                 let (a, b) = (a.add(l * tile.a_l), b.add(l * tile.b_l));
+                if MAY_SKIP && tile.skips {
+                    fetch_near(a.wrapping_add(tile.a_r));
+                    unroll!(for v in 0..WIDTH {
+                        fetch_near(b.wrapping_add(tile.b_r + v * S::F32_LANES));
+                    });
+                }
                 let mut vectors = [simd.splat_f32s(0.0); WIDTH];
                 unroll!(for v in 0..WIDTH {
                     vectors[v] = load::<S>(b.add(v * S::F32_LANES));

@@ -283,6 +283,7 @@ impl Band<'_> {
                 c_i: group_stride,
                 channels: block.len,
                 ahead: ahead.take(count * outputs.len()),
+                skips: false,
             };
             tile.run(simd, height, width);
         }

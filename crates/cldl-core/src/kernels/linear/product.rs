@@ -101,6 +101,7 @@ impl WithSimd for Terms<'_> {
                     c_i: columns,
                     channels,
                     ahead: Ahead::NOTHING,
+                    skips: false,
                 };
                 tile.run(simd, height, width);
             }

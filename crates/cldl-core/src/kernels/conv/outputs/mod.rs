@@ -238,6 +238,7 @@ impl<'a> Image<'a> {
             c_i: out_ch,
             channels: block.channels,
             ahead,
+            skips: self.shape.skips_input(),
         }
     }
 

@@ -106,6 +106,7 @@ impl<'a> AddImage<'a> {
                     c_i: channels,
                     channels,
                     ahead: ahead.take(count * rows),
+                    skips: shape.skips_input(),
                 };
                 tile.run(simd, height, width);
             }
@@ -142,6 +143,7 @@ impl<'a> AddImage<'a> {
                     c_i: layout.padded_row,
                     channels: width * layout.lanes,
                     ahead: Ahead::NOTHING,
+                    skips: false,
                 };
                 tile.run(simd, height, width);
             }
