@@ -20,6 +20,10 @@ const ROWS: usize = 3;
 /// first-level cache.
 const BAND: usize = 8;
 
+/// Steps in a row, with each of which a part of the next image is fetched: a row has too much to fetch for the
+/// buffers that loads need too.
+const STRETCH: usize = 8;
+
 /// Floats of a window's row whose sums fit into the registers of `S`, one for each of [`ROWS`].
 const fn max_height<S: Simd>(_width: usize) -> usize {
     if Registers::of::<S>().are_many() { 9 } else { 0 }
@@ -58,9 +62,11 @@ impl WithSimd for WeightRows<'_> {
         let (out_h, dy_row) = (shape.out_h(), shape.out_w() * shape.out_ch);
         let floats = ROWS * shape.in_ch;
         let rows = out_h + ROWS - 1;
-        let mut ahead = Ahead::new(next, rows * tiles(floats, max_height::<S>(1)).count());
+        let stretches = shape.out_w().div_ceil(STRETCH);
+        let tiles_in_row = tiles(floats, max_height::<S>(1));
+        let mut ahead = Ahead::new(next, rows * stretches * tiles_in_row.clone().count());
         for first in (0..rows).step_by(BAND) {
-            for (float, height) in tiles(floats, max_height::<S>(1)) {
+            for (float, height) in tiles_in_row.clone() {
                 let tile = Tile {
                     rows: first..(first + BAND).min(rows),
                     steps: shape.out_w(),
@@ -68,7 +74,7 @@ impl WithSimd for WeightRows<'_> {
                     x_row,
                     x_step: shape.in_ch,
                     dy: Gradient { dy, zeros, rows: out_h, row: dy_row, step: shape.out_ch },
-                    ahead: ahead.take(BAND),
+                    ahead: ahead.take(BAND * stretches),
                     sum: &mut sum[float * S::F32_LANES..],
                     sum_row: floats * S::F32_LANES,
                 };
@@ -105,7 +111,7 @@ struct Tile<'a> {
     x_row: usize,
     x_step: usize,
     dy: Gradient<'a>,
-    /// What to fetch with each row.
+    /// A part for each [`STRETCH`] of a row.
     ahead: Ahead<'a>,
     sum: &'a mut [f32],
     sum_row: usize,
@@ -122,21 +128,23 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         let lanes = S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); ROWS]; HEIGHT];
         for row in rows {
-            ahead.fetch();
             let (x, dy_rows) = (&x[row * x_row..], dy.rows_of(row));
             assert!(0 < steps && (steps - 1) * x_step + HEIGHT <= x.len());
             assert!(dy_rows.iter().all(|dy_row| (steps - 1) * dy.step + lanes <= dy_row.len()));
-            for step in 0..steps {
-                // SAFETY: the assertions above bound every index that is formed here.
-                unsafe {
-                    let dy = dy_rows.map(|row| load::<S>(row.as_ptr().add(step * dy.step)));
-                    let x = x.as_ptr().add(step * x_step);
-                    unroll!(for h in 0..HEIGHT {
-                        let x = simd.splat_f32s(*x.add(h));
-                        unroll!(for i in [0 1 2] {
-                            sums[h][i] = simd.mul_add_e_f32s(x, dy[i], sums[h][i]);
+            for first in (0..steps).step_by(STRETCH) {
+                ahead.fetch();
+                for step in first..steps.min(first + STRETCH) {
+                    // SAFETY: the assertions above bound every index that is formed here.
+                    unsafe {
+                        let dy = dy_rows.map(|row| load::<S>(row.as_ptr().add(step * dy.step)));
+                        let x = x.as_ptr().add(step * x_step);
+                        unroll!(for h in 0..HEIGHT {
+                            let x = simd.splat_f32s(*x.add(h));
+                            unroll!(for i in [0 1 2] {
+                                sums[h][i] = simd.mul_add_e_f32s(x, dy[i], sums[h][i]);
+                            });
                         });
-                    });
+                    }
                 }
             }
         }
