@@ -173,14 +173,18 @@ fn blocks(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Vec<Block>
         let first = vector * lanes;
         let len = (window - first).min(width * lanes);
         let mut weights = Aligned::zeros(kernel * group * out_ch * width * lanes);
-        for (at, to) in weights.chunks_exact_mut(width * lanes).enumerate() {
-            let (row, member, o) = (at / out_ch / group, at / out_ch % group, at % out_ch);
-            let from = &weight[shape.weight_index(o, 0, kernel - 1 - row, 0)..];
-            let shift = member * stride * in_ch;
-            let begin = shift.max(first);
-            let end = (shift + offsets.len()).min(first + len);
-            for float in begin..end {
-                to[float - first] = from[offsets[float - shift]];
+        // All rows of an output channel before the next one: its weights stay in the first-level cache.
+        for o in 0..out_ch {
+            for (row, member) in (0..kernel).flat_map(|row| (0..group).map(move |n| (row, n))) {
+                let to = &mut weights[((row * group + member) * out_ch + o) * width * lanes..];
+                let from = &weight[shape.weight_index(o, 0, kernel - 1 - row, 0)..];
+                let shift = member * stride * in_ch;
+                let (begin, end) = (shift.max(first), (shift + offsets.len()).min(first + len));
+                if begin < end {
+                    let offsets = &offsets[begin - shift..end - shift];
+                    let to = &mut to[begin - first..end - first];
+                    to.iter_mut().zip(offsets).for_each(|(to, offset)| *to = from[*offset]);
+                }
             }
         }
         Block { group, first, len, weights }
