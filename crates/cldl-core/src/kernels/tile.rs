@@ -43,10 +43,10 @@ pub(super) struct Tile<'a> {
     pub c_i: usize,
     /// Channels to store, at most `width` vectors and more than one vector less.
     pub channels: usize,
-    /// A part for each of the `rows` of each tile.
+    /// What to fetch meanwhile: a part with each of the `rows` of each tile.
     pub ahead: Ahead<'a>,
-    /// Whether so much lies between the `len` neighbors that are read of `a` that the hardware does not guess what
-    /// the next row will read.
+    /// Whether pixels of `a` are left out, so that the hardware does not guess what comes next: then the next
+    /// line's scalars are fetched with each tile, or, of one line, what the next row reads with each step.
     pub skips: bool,
 }
 
@@ -148,9 +148,7 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         let turns = |i| const { !Registers::of::<S>().are_many() } && tile.a_turn.at <= i;
         let skip = |i| if turns(i) { tile.a_turn.skip } else { 0 };
         let at: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.a_i + skip(i));
-        if tile.lines == 0 || tile.count == 0 {
-            return;
-        }
+        assert!(0 < tile.lines && 0 < tile.count);
         let last = |line, step| (tile.lines - 1) * line + (tile.count - 1) * step;
         let last_c = last(tile.c_s, tile.c_t) + (HEIGHT - 1) * tile.c_i;
         assert!(last_c + tile.channels <= tile.c.len());
