@@ -72,9 +72,6 @@ pub(super) enum Start<'a> {
     Add,
 }
 
-/// Lanes of the longest vector.
-pub(super) const MAX_LANES: usize = 16;
-
 /// Vectors in the widest tile of all.
 pub(super) const MAX_WIDTH: usize = 3;
 

@@ -32,6 +32,30 @@ pub(super) fn store<S: Simd>(simd: S, vector: S::f32s, to: &mut [f32]) {
     }
 }
 
+/// Lanes of the longest vector.
+pub(super) const MAX_LANES: usize = 16;
+
+/// The vector of these lanes. Where each is one of another vector, or lies beside others in memory, the compiler
+/// finds an instruction for them together.
+#[inline(always)]
+pub(super) fn from_lanes<S: Simd>(lane: impl Fn(usize) -> f32) -> S::f32s {
+    let mut lanes = [0.0; MAX_LANES];
+    for (i, to) in lanes.iter_mut().enumerate().take(S::F32_LANES) {
+        *to = lane(i);
+    }
+    // SAFETY: a vector is as many floats as it has lanes, at most `MAX_LANES`.
+    unsafe { load::<S>(lanes.as_ptr()) }
+}
+
+/// The lanes of a vector; those that it does not have are zero.
+#[inline(always)]
+pub(super) fn lanes_of<S: Simd>(vector: S::f32s) -> [f32; MAX_LANES] {
+    let mut lanes = [0.0; MAX_LANES];
+    // SAFETY: as in `from_lanes`.
+    unsafe { lanes.as_mut_ptr().cast::<S::f32s>().write_unaligned(vector) };
+    lanes
+}
+
 /// The `v`-th vector of a number of channels, which may have fewer than its lanes.
 #[derive(Clone, Copy)]
 pub(super) struct Part<S: Simd> {

@@ -249,6 +249,40 @@ fn pooled_convolutions_of_networks_match_their_steps() {
     for_each_arch(|| network_shapes()[..2].iter().for_each(pooled_matches_its_steps));
 }
 
+/// Of pixels that are not numbers, of weights that are not, and of sums that leave the range.
+#[test]
+fn what_is_no_number_wins_the_pooling_of_a_convolution() {
+    let shape = &ConvShape { batch: 2, ..network_shapes()[0] };
+    let [x, _, weight, _] = operands(shape);
+    let (h, w, ch) = (shape.out_h(), shape.out_w(), shape.out_ch);
+    let pooled = shape.batch * (h / 2) * (w / 2) * ch;
+    let check = |x: &[f32], weight: &[f32], lost: usize| {
+        let (mut y, mut argmax) = (vec![9.0; pooled], vec![9.0; pooled]);
+        let images = Images::Stored(x);
+        conv_pool_forward(shape, 1, 0, images, weight, None, 1.0, &mut y, &mut argmax);
+        let mut outputs = vec![9.0; shape.batch * shape.out_len()];
+        conv_forward(shape, images, weight, None, 0, Finish::default(), &mut outputs);
+        let (mut expected, mut chosen) = (vec![9.0; pooled], vec![9.0; pooled]);
+        max_pool2_forward(shape.batch, h, w, ch, 1, &outputs, &mut expected, &mut chosen);
+        assert_eq!(argmax, chosen);
+        let are_lost = |y: &[f32]| y.iter().map(|y| y.is_nan()).collect::<Vec<_>>();
+        assert_eq!(are_lost(&y), are_lost(&expected));
+        assert_eq!(y.iter().filter(|y| !y.is_finite()).count(), lost);
+    };
+    let with = |numbers: &[f32], at: usize, number: f32| {
+        let mut numbers = numbers.to_vec();
+        numbers[at] = number;
+        numbers
+    };
+    for_each_arch(|| {
+        check(&x, &weight, 0);
+        // Three by three windows see a pixel of an odd row and column.
+        check(&with(&x, 28 * 15 + 15, f32::NAN), &weight, 9 * ch);
+        check(&x, &with(&weight, 25 * 17, f32::NAN), pooled / ch);
+        check(&with(&x, 0, f32::MAX), &with(&weight, 0, 1e9), 1);
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 

@@ -5,8 +5,9 @@ use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::tile::{
-    MAX_LANES, MAX_WIDTH, Start, Tile, Turn, equal_tiles, max_height, max_width, tiles,
+    MAX_WIDTH, Start, Tile, Turn, equal_tiles, max_height, max_width, tiles,
 };
+use crate::kernels::vector::MAX_LANES;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 

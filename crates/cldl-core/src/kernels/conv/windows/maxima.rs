@@ -1,7 +1,9 @@
 //! What is left of the outputs of a window.
 #![allow(unsafe_code, reason = "a part of a vector is loaded and stored in place")]
 
-use super::tile::FOUR;
+use super::columns::by_window;
+use super::tile::{FOUR, shared_lanes};
+use crate::kernels::arch::Registers;
 use crate::kernels::pool::wins;
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{read, store};
@@ -11,9 +13,20 @@ use pulp::{MemMask, Simd};
 pub(super) struct Maxima<'a> {
     /// Channels of a pixel.
     pub ch: usize,
-    pub is_tangent: bool,
+    pub choice: Choice,
     pub y: &'a mut [f32],
     pub argmax: &'a mut [f32],
+}
+
+/// How one of the outputs of a window is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// The largest, where none is NaN.
+    Largest,
+    /// The largest; NaN wins.
+    LargestOrNan,
+    /// Of a tangent: the one that was the largest.
+    Named,
 }
 
 impl Maxima<'_> {
@@ -28,17 +41,17 @@ impl Maxima<'_> {
     ) {
         let first = window * self.ch + first;
         let place = first..first + channels;
-        let chosen = if self.is_tangent {
+        let chosen = if self.choice == Choice::Named {
             named(simd, outputs, read(simd, &self.argmax[place.clone()]))
         } else {
-            let (largest, at) = largest(simd, outputs);
+            let (largest, at) = self.largest(simd, outputs);
             store(simd, at, &mut self.argmax[place.clone()]);
             largest
         };
         store(simd, chosen, &mut self.y[place]);
     }
 
-    /// The same of windows whose channels share a vector, one window after the other.
+    /// The same of windows whose channels share a vector, in the order (channel, window).
     #[inline(always)]
     pub(super) fn put_shared<S: Simd, const COUNT: usize>(
         &mut self,
@@ -47,13 +60,14 @@ impl Maxima<'_> {
         [first, channels]: [usize; 2],
         outputs: [S::f32s; FOUR],
     ) {
-        assert!(first + channels <= self.ch && COUNT * channels <= S::F32_LANES);
+        let lanes_each = const { shared_lanes(Registers::of::<S>()) };
+        assert!(first + channels <= self.ch && channels <= lanes_each);
         assert!((window + COUNT) * self.ch <= self.y.len().min(self.argmax.len()));
         let mut masks = [MemMask::from(simd.equal_f32s(outputs[0], outputs[0])); COUNT];
         // Where the vector would begin whose lanes are a window's.
         let mut places = [0; COUNT];
         unroll!(for n in 0..COUNT {
-            let lane = n * channels;
+            let lane = n * lanes_each;
             let lanes = simd.mask_between_m32s(lane as u32, (lane + channels) as u32);
             masks[n] = MemMask::from(lanes.mask());
             places[n] = (window + n) * self.ch + first - lane;
@@ -61,38 +75,71 @@ impl Maxima<'_> {
         let (y, argmax) = (self.y.as_mut_ptr(), self.argmax.as_mut_ptr());
         // SAFETY: the assertions above bound the lanes of the masks; no other one is touched.
         unsafe {
-            let chosen = if self.is_tangent {
+            let chosen = if self.choice == Choice::Named {
                 let mut at = simd.splat_f32s(0.0);
                 unroll!(for n in 0..COUNT {
                     // The other lanes are zero.
                     let part = simd.mask_load_ptr_f32s(masks[n], argmax.wrapping_add(places[n]));
                     at = simd.add_f32s(at, part);
                 });
-                named(simd, outputs, at)
+                named(simd, outputs.map(by_window::<S>), at)
             } else {
-                let (largest, at) = largest(simd, outputs);
+                let (largest, at) = self.largest(simd, outputs);
+                let at = by_window::<S>(at);
                 unroll!(for n in 0..COUNT {
                     simd.mask_store_ptr_f32s(masks[n], argmax.wrapping_add(places[n]), at);
                 });
-                largest
+                by_window::<S>(largest)
             };
             unroll!(for n in 0..COUNT {
                 simd.mask_store_ptr_f32s(masks[n], y.wrapping_add(places[n]), chosen);
             });
         }
     }
+
+    /// The largest of four, and which it is.
+    #[inline(always)]
+    fn largest<S: Simd>(&self, simd: S, outputs: [S::f32s; FOUR]) -> (S::f32s, S::f32s) {
+        if self.choice == Choice::Largest {
+            winner(
+                simd,
+                outputs,
+                #[inline(always)]
+                |x, max| simd.less_than_f32s(max, x),
+            )
+        } else {
+            winner(
+                simd,
+                outputs,
+                #[inline(always)]
+                |x, max| wins(simd, x, max),
+            )
+        }
+    }
 }
 
-/// The largest of four, and which it is.
+/// The winner of four, and which it is: the winner of both rows' winners.
 #[inline(always)]
-fn largest<S: Simd>(simd: S, [first, rest @ ..]: [S::f32s; FOUR]) -> (S::f32s, S::f32s) {
-    let (mut chosen, mut at) = (first, simd.splat_f32s(0.0));
-    for (i, output) in [1.0, 2.0, 3.0].into_iter().zip(rest) {
-        let wins = wins(simd, output, chosen);
-        chosen = simd.select_f32s(wins, output, chosen);
-        at = simd.select_f32s(wins, simd.splat_f32s(i), at);
-    }
-    (chosen, at)
+fn winner<S: Simd>(
+    simd: S,
+    [a, b, c, d]: [S::f32s; FOUR],
+    wins: impl Fn(S::f32s, S::f32s) -> S::m32s,
+) -> (S::f32s, S::f32s) {
+    let [zero, one, two, three] = [0.0, 1.0, 2.0, 3.0].map(|at| simd.splat_f32s(at));
+    let upper = of_two(simd, wins(b, a), (a, zero), (b, one));
+    let lower = of_two(simd, wins(d, c), (c, two), (d, three));
+    of_two(simd, wins(lower.0, upper.0), upper, lower)
+}
+
+/// An output and which it is: the second where it wins.
+#[inline(always)]
+fn of_two<S: Simd>(
+    simd: S,
+    wins: S::m32s,
+    first: (S::f32s, S::f32s),
+    second: (S::f32s, S::f32s),
+) -> (S::f32s, S::f32s) {
+    (simd.select_f32s(wins, second.0, first.0), simd.select_f32s(wins, second.1, first.1))
 }
 
 /// Of four the one that `at` names.

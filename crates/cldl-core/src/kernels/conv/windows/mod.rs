@@ -5,8 +5,11 @@
 //! and their maximum alone is stored.
 //!
 //! A vector holds the output channels of one window. The last channels, too few for a vector, are those
-//! of all windows that are computed together.
+//! of all windows that are computed together: their pixels are neighbors where even and odd columns are
+//! apart, so a vector of them is one load.
 
+mod columns;
+mod magnitude;
 mod maxima;
 mod tile;
 
@@ -14,18 +17,24 @@ use super::ConvShape;
 use super::padding::Padding;
 use crate::kernels::Images;
 use crate::kernels::aligned::Aligned;
-use crate::kernels::arch::Registers;
+use crate::kernels::arch::{Registers, arch};
 use crate::kernels::pool::Grid;
+use crate::kernels::scratch::with_scratch;
 use crate::kernels::tile::equal_tiles;
-use maxima::Maxima;
+use columns::{Columns, Split};
+use magnitude::Magnitude;
+use maxima::{Choice, Maxima};
 use pulp::{Simd, WithSimd};
-use tile::{Run, max_count};
+use tile::{Run, max_count, shared_lanes};
 
 /// Computes the maxima of one image at a time.
 pub(super) struct Windows<'a> {
     shape: &'a ConvShape,
     grid: Grid,
     padding: Padding,
+    columns: Columns,
+    /// The magnitude of the weights and of the bias.
+    weights: f32,
     blocks: Vec<Block>,
 }
 
@@ -41,7 +50,7 @@ struct Block {
 struct Vector {
     first: usize,
     channels: usize,
-    /// In the order (kernel row, kernel column, window, channel), whole vectors.
+    /// In the order (kernel row, kernel column, channel, window), whole vectors.
     weights: Aligned,
     bias: Vec<f32>,
 }
@@ -56,11 +65,13 @@ impl<'a> Windows<'a> {
     ) -> Option<Self> {
         let ours = shape.in_ch == 1 && shape.stride == 1 && matches!(shape.kernel, 3 | 5);
         let taps = shape.kernel * shape.kernel;
-        let (lanes, count) = (registers.lanes, max_count(registers));
+        let padding = Padding::of_input(shape);
+        let lanes = registers.lanes;
+        // Each channel in as many lanes as windows share the vector.
         let vector = |first: usize, channels: usize, windows: usize| {
             let (mut weights, mut biases) = (Aligned::zeros(taps * lanes), vec![0.0; lanes]);
             for lane in 0..windows * channels {
-                let o = first + lane % channels;
+                let o = first + lane / windows;
                 biases[lane] = bias.map_or(0.0, |bias| bias[o]);
                 for tap in 0..taps {
                     weights[tap * lanes + lane] = weight[o * taps + tap];
@@ -70,7 +81,9 @@ impl<'a> Windows<'a> {
         };
         ours.then(|| {
             let (whole, rest) = (shape.out_ch / lanes * lanes, shape.out_ch % lanes);
-            let shares = 0 < rest && 0 < whole && count * rest <= lanes;
+            // Columns of an odd number would not take turns from row to row.
+            let is_even = padding.row().is_multiple_of(2);
+            let shares = 0 < rest && 0 < whole && rest <= shared_lanes(registers) && is_even;
             let owned = if shares { whole } else { shape.out_ch };
             let mut blocks: Vec<_> = (0..owned)
                 .step_by(lanes)
@@ -78,9 +91,13 @@ impl<'a> Windows<'a> {
                 .map(|own| Block { own, shared: None })
                 .collect();
             if let (true, Some(last)) = (shares, blocks.last_mut()) {
-                last.shared = Some(vector(whole, rest, count));
+                last.shared = Some(vector(whole, rest, max_count(registers)));
             }
-            Self { shape, grid: shape.pooled(), padding: Padding::of_input(shape), blocks }
+            let rows = shape.in_h + 2 * shape.padding;
+            let columns = Columns::new(rows, padding.row(), registers);
+            let magnitude = |numbers| arch().dispatch(Magnitude(numbers));
+            let weights = magnitude(weight) + bias.map_or(0.0, magnitude);
+            Self { shape, grid: shape.pooled(), padding, columns, weights, blocks }
         })
     }
 
@@ -96,12 +113,30 @@ impl<'a> Windows<'a> {
         y: &mut [f32],
         argmax: &mut [f32],
     ) {
-        let Self { shape, grid, padding, blocks } = self;
+        let Self { shape, grid, padding, columns, weights, blocks } = self;
+        let (columns, weights) = (*columns, *weights);
         assert!(y.len() == grid.out_len() && argmax.len() == grid.out_len());
         padding.with(simd, x, index, |x| {
+            let row = padding.row();
+            let choice = if is_tangent {
+                Choice::Named
+            } else if (1.0 + simd.vectorize(Magnitude(x))) * weights < f32::MAX / 2.0 {
+                // No sum of products leaves the range of numbers.
+                Choice::Largest
+            } else {
+                Choice::LargestOrNan
+            };
             for block in blocks {
-                let out = Maxima { ch: grid.ch, is_tangent, y: &mut *y, argmax: &mut *argmax };
-                simd.vectorize(Image { shape, block, x, row: padding.row(), out });
+                let out = Maxima { ch: grid.ch, choice, y: &mut *y, argmax: &mut *argmax };
+                let image = Image { shape, block, x, row, pixels: &[], columns, out };
+                if block.shared.is_some() {
+                    with_scratch(columns.len(), |pixels| {
+                        simd.vectorize(Split { columns, x, out: &mut *pixels });
+                        simd.vectorize(Image { pixels, ..image });
+                    });
+                } else {
+                    simd.vectorize(image);
+                }
             }
         });
     }
@@ -114,6 +149,9 @@ struct Image<'a> {
     /// The padded image, and the floats in its rows.
     x: &'a [f32],
     row: usize,
+    /// Its columns apart, for the shared vector if there is one, and how they lie.
+    pixels: &'a [f32],
+    columns: Columns,
     out: Maxima<'a>,
 }
 
@@ -122,12 +160,13 @@ impl WithSimd for Image<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, block, x, row, mut out } = self;
+        let Self { shape, block, x, row, pixels, columns, mut out } = self;
         let grid = shape.pooled();
         let (lines, line) = (grid.h / 2, grid.w / 2);
+        let kernel = shape.kernel;
         for (window, count, tiles) in equal_tiles(line, max_count(Registers::of::<S>())) {
             let x = &x[2 * window..];
-            let run = Run { block, kernel: shape.kernel, lines, tiles, x, row, window, line };
+            let run = Run { block, kernel, lines, tiles, x, row, pixels, columns, window, line };
             run.compute(simd, count, &mut out);
         }
     }
