@@ -14,7 +14,7 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::unroll::unroll;
-use crate::kernels::vector::{load, read, store};
+use crate::kernels::vector::{MAX_LANES, from_lanes, lanes_of, load, read, store};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -234,12 +234,6 @@ fn put<S: Simd, const N: usize>(
     add: bool,
 ) {
     let quarter = dx.len() / FOUR;
-    // A sum's quarters lie four lanes apart.
-    let halves: &[usize] = match S::F32_LANES {
-        16 => &[8, 4],
-        8 => &[4],
-        _ => &[],
-    };
     unroll!(for at in [0 1 2 3 4 5] {
         if at * FOUR < N * CHANNELS {
             let mut four = [simd.splat_f32s(0.0); FOUR];
@@ -247,18 +241,51 @@ fn put<S: Simd, const N: usize>(
                 let sum = at * FOUR + k;
                 four[k] = sums[sum / CHANNELS][sum % CHANNELS];
             });
-            let pixels = simd.deinterleave_shfl_f32s(four);
+            let pixels = of_pixels(simd, four);
             unroll!(for n in [0 1 2 3] {
-                let mut quarters = pixels[n];
-                for half in halves {
-                    quarters = simd.add_f32s(quarters, simd.rotate_left_f32s(quarters, *half));
-                }
                 let to = &mut dx[n * quarter + first * CHANNELS + at * FOUR..][..FOUR];
                 let to = &mut to.as_chunks_mut::<FOUR>().0[0];
-                // SAFETY: a vector has as many floats at least: `new` wants lanes by fours.
-                let sum: [f32; FOUR] = unsafe { std::mem::transmute_copy(&quarters) };
-                *to = if add { std::array::from_fn(|i| to[i] + sum[i]) } else { sum };
+                let sum = &pixels[n * FOUR..][..FOUR];
+                *to = std::array::from_fn(|i| if add { to[i] + sum[i] } else { sum[i] });
             });
         }
     });
+}
+
+/// Of each pixel the four sums: their quarters, which lie four lanes apart, added up.
+#[inline(always)]
+fn of_pixels<S: Simd>(simd: S, four: [S::f32s; FOUR]) -> [f32; MAX_LANES] {
+    let by_pixel = |at: usize| at % FOUR * FOUR + at / FOUR;
+    let [a, b, c, d] = four;
+    match S::F32_LANES {
+        16 => {
+            // Of each sum the first two quarters plus the last two, and then those two.
+            let (ab, cd) = (halves(simd, a, b, 8), halves(simd, c, d, 8));
+            let sums = lanes_of::<S>(halves(simd, ab, cd, 4));
+            std::array::from_fn(|at| sums[by_pixel(at)])
+        }
+        8 => {
+            let (ab, cd) = (halves(simd, a, b, 4), halves(simd, c, d, 4));
+            let (ab, cd) = (lanes_of::<S>(ab), lanes_of::<S>(cd));
+            let sums = |at: usize| if at < 8 { ab[at] } else { cd[at - 8] };
+            std::array::from_fn(|at| sums(by_pixel(at)))
+        }
+        _ => {
+            let four = four.map(lanes_of::<S>);
+            std::array::from_fn(|at| four[at % FOUR][at / FOUR])
+        }
+    }
+}
+
+/// The first of every two `parts`, so many lanes long, plus the second: those of `a`, and then those of `b`.
+#[inline(always)]
+fn halves<S: Simd>(simd: S, a: S::f32s, b: S::f32s, part: usize) -> S::f32s {
+    let (a, b) = (lanes_of::<S>(a), lanes_of::<S>(b));
+    let every_second = |which: usize| {
+        from_lanes::<S>(|lane| {
+            let at = 2 * (lane / part * part) + lane % part + which * part;
+            if at < S::F32_LANES { a[at] } else { b[at - S::F32_LANES] }
+        })
+    };
+    simd.add_f32s(every_second(0), every_second(1))
 }
