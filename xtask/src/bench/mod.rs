@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ensure!(ended.status.success(), "`cldl bench` failed ({})", ended.status);
         return Ok(());
     }
-    let (ours, theirs) = bench.compare(&args.arch)?;
+    let (ours, theirs) = bench.compare(&args.arch, || Ok(()))?;
     println!("{}", bench.conditions(&args.arch));
     print!("{}", page::ratios(&ours, &theirs));
     Ok(())
@@ -119,7 +119,11 @@ impl Bench<'_> {
     fn page(&self, out: &Path) -> Result<()> {
         let mut architectures = Vec::new();
         for arch in ["lenet5", "resnet20"] {
-            let (ours, theirs) = self.compare(arch)?;
+            let mut small = Vec::new();
+            let (ours, theirs) = self.compare(arch, || {
+                small.push(self.alone(arch, alone::SMALL, 1)?);
+                Ok(())
+            })?;
             eprintln!("{arch}: where the time goes");
             let profiled =
                 self.rows(&[&self.ours(arch)[..], &["--profile".to_owned()]].concat())?;
@@ -131,7 +135,7 @@ impl Bench<'_> {
                 ours,
                 theirs,
                 profiled,
-                small: self.alone(arch, alone::SMALL, 1)?,
+                small: alone::median(small),
                 whole: self.alone(arch, batch, threads)?,
                 by_members: self.scaled(arch, &MEMBERS.map(|members| (members, batch)))?,
                 by_batch: self.scaled(arch, &BATCHES.map(|batch| (members, batch)))?,
@@ -172,8 +176,9 @@ impl Bench<'_> {
         Ok(rows)
     }
 
-    /// Medians of the rounds, ours and the comparator's, who are measured in turns.
-    fn compare(&self, arch: &str) -> Result<(Rows, Rows)> {
+    /// Medians of the rounds, ours and the comparator's, who are measured in turns. After each one `also` is
+    /// measured.
+    fn compare(&self, arch: &str, mut also: impl FnMut() -> Result<()>) -> Result<(Rows, Rows)> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         let rounds = self.args.rounds.max(1);
         for round in 1..=rounds {
@@ -183,6 +188,7 @@ impl Bench<'_> {
                 theirs.extend(rows_of(command.arg(script).args(self.theirs(arch)))?);
             }
             ours.extend(self.rows(&self.ours(arch))?);
+            also()?;
         }
         Ok((median(ours), median(theirs)))
     }
