@@ -28,8 +28,8 @@ struct Measured {
     seconds: f64,
     gflops: f64,
     peak_gflops: f64,
-    /// Of the highest peak the share that the fastest run reached: where a core is another's too, a kernel gets
-    /// half of the instructions, and the peak, which needs few of them, hardly falls.
+    /// The most that a run reached of the peak beside it: where a core is another's too, a kernel gets half of
+    /// the instructions, and the peak, which needs few of them, hardly falls.
     best_of_peak: f64,
     memory_gbs: f64,
     /// That the pass must read and write at least.
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, memory_gbs: f64) -> Result<()> {
             // To fill caches.
             mean(|| alone.run(pass));
             let turns = in_turns(args.repeat, || Ok(mean(|| alone.run(pass))));
-            let Turns { seconds, fastest, peak_gflops, highest_gflops, .. } = turns?;
+            let Turns { seconds, peak_gflops, best, .. } = turns?;
             let (macs, bytes) = (alone.macs() as u64, 4 * alone.moved() as u64);
             let row = Measured {
                 system: "cldl",
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, memory_gbs: f64) -> Result<()> {
                 seconds,
                 gflops: 2.0 * macs as f64 / seconds / 1e9,
                 peak_gflops,
-                best_of_peak: 2.0 * macs as f64 / fastest / 1e9 / highest_gflops,
+                best_of_peak: 2.0 * macs as f64 / best.seconds / 1e9 / best.peak_gflops,
                 memory_gbs,
                 bytes,
                 limit: profile::limit(macs, bytes, peak_gflops, memory_gbs),
