@@ -27,8 +27,9 @@ use crate::progress;
 /// is what the same threads reach with everything in registers, measured in turns with the row, as processors
 /// change their clock with their load; also a median. With --profile, "of limit" is the least time that this peak
 /// and the memory's speed allow a kernel, as a share of what it took: above 100 % where numbers came from a
-/// cache. With --kernels, "at best" is the best run against the higher of the peaks before and after it: a
-/// core that another's thread shares for a while slows kernels down, and the peak hardly. With --json, one object a line.
+/// cache. With --kernels, "at best" is the best run against the peaks before and after it or the median,
+/// whichever is the highest: a core that another's thread shares for a while slows kernels down, and the peak
+/// hardly. With --json, one object a line.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -20,7 +20,8 @@ pub(super) struct Turns {
     pub(super) best: Run,
 }
 
-/// A run, and the higher of the peaks before and after it.
+/// A run, and the highest of the peaks before and after it and the median of all: a neighbor that is at work for a
+/// moment lowers a peak, too.
 #[derive(Clone, Copy)]
 pub(super) struct Run {
     pub(super) seconds: f64,
@@ -29,20 +30,21 @@ pub(super) struct Run {
 
 /// Measures `run`, which says what it took, so many times (at least once), and the peak around each.
 pub(super) fn in_turns(repeat: usize, mut run: impl FnMut() -> Result<Duration>) -> Result<Turns> {
-    let mut peaks = vec![fma_peak(SPAN)];
-    let mut runs = Vec::with_capacity(repeat);
+    let (mut seconds, mut peaks) = (Vec::with_capacity(repeat), vec![fma_peak(SPAN)]);
     for _ in 0..repeat {
-        let seconds = run()?.as_secs_f64();
-        let (before, after) = (peaks[peaks.len() - 1], fma_peak(SPAN));
-        peaks.push(after);
-        runs.push(Run { seconds, peak_gflops: before.max(after) });
+        seconds.push(run()?.as_secs_f64());
+        peaks.push(fma_peak(SPAN));
     }
+    let peak_gflops = median(peaks.clone());
+    let of_run = |(seconds, around): (&f64, &[f64])| Run {
+        seconds: *seconds,
+        peak_gflops: around.iter().copied().fold(peak_gflops, f64::max),
+    };
+    let mut runs: Vec<_> = seconds.iter().zip(peaks.windows(2)).map(of_run).collect();
     let operations = |run: &Run| run.seconds * run.peak_gflops;
     runs.sort_by(|a, b| operations(a).total_cmp(&operations(b)));
-    let best = runs[0];
-    let seconds: Vec<_> = runs.iter().map(|run| run.seconds).collect();
-    let total = seconds.iter().sum();
-    Ok(Turns { seconds: median(seconds), total, peak_gflops: median(peaks), best })
+    let (best, total) = (runs[0], seconds.iter().sum());
+    Ok(Turns { seconds: median(seconds), total, peak_gflops, best })
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
