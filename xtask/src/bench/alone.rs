@@ -50,8 +50,9 @@ pub(super) fn table(small: &[Alone], whole: &[Alone]) -> String {
     let mut text = format!(
         "Each over and over, nothing beside it: {SMALL} images on one thread, medians, and the best run \
          against the peaks before and after it or the median, whichever is the highest: where a core is another's \
-         too, kernels lose what the peak does not. Then a whole batch on all threads, whose limit is again the slower of operations and bytes, and is passed where numbers are still in a \
-         cache. Of pooled layers the operations are counted as if nothing had been pooled, though three of four \
+         too, kernels lose what the peak does not. Then a whole batch on all threads, whose limit is again the \
+         slower of operations and bytes, and is passed where numbers are still in a cache. Of pooled layers the \
+         operations are counted as if nothing had been pooled, though three of four \
          gradients are not there. A shortcut's input gradient is added to what is there, as in \
          a step. What is packed for a call, and waking a thread, count.\n\n"
     );

@@ -175,18 +175,15 @@ fn blocks(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Vec<Block>
         let mut weights = Aligned::zeros(kernel * group * out_ch * width * lanes);
         // All rows of an output channel before the next one: its weights stay in the first-level cache.
         for o in 0..out_ch {
-            let from = &weight[shape.weight_index(o, 0, 0, 0)..];
-            for row in 0..kernel {
-                let from = &from[(kernel - 1 - row) * kernel..];
-                for member in 0..group {
-                    let to = &mut weights[((row * group + member) * out_ch + o) * width * lanes..];
-                    let shift = member * stride * in_ch;
-                    let (begin, end) = (shift.max(first), (shift + offsets.len()).min(first + len));
-                    if begin < end {
-                        let offsets = &offsets[begin - shift..end - shift];
-                        let to = &mut to[begin - first..end - first];
-                        to.iter_mut().zip(offsets).for_each(|(to, offset)| *to = from[*offset]);
-                    }
+            for (row, member) in (0..kernel).flat_map(|row| (0..group).map(move |n| (row, n))) {
+                let to = &mut weights[((row * group + member) * out_ch + o) * width * lanes..];
+                let from = &weight[shape.weight_index(o, 0, kernel - 1 - row, 0)..];
+                let shift = member * stride * in_ch;
+                let (begin, end) = (shift.max(first), (shift + offsets.len()).min(first + len));
+                if begin < end {
+                    let offsets = &offsets[begin - shift..end - shift];
+                    let to = &mut to[begin - first..end - first];
+                    to.iter_mut().zip(offsets).for_each(|(to, offset)| *to = from[*offset]);
                 }
             }
         }

@@ -249,6 +249,13 @@ fn pooled_convolutions_of_networks_match_their_steps() {
     for_each_arch(|| network_shapes()[..2].iter().for_each(pooled_matches_its_steps));
 }
 
+/// The last tile of a line has fewer windows than a vector that they share.
+#[test]
+fn a_line_of_windows_may_end_within_a_vector() {
+    let odd = ConvShape { in_h: 6, in_w: 10, out_ch: 17, padding: 2, ..network_shapes()[0] };
+    for_each_arch(|| pooled_matches_its_steps(&odd));
+}
+
 /// Of pixels that are not numbers, of weights that are not, and of sums that leave the range.
 #[test]
 fn what_is_no_number_wins_the_pooling_of_a_convolution() {

@@ -55,6 +55,7 @@ impl<'a> Run<'a> {
                             simd.vectorize(Sized::<$kernel, $count, true>(self, out));
                         }
                     )*)*
+                    // `Windows::new` takes no other kernels, and `equal_tiles` makes no larger tiles.
                     (kernel, count, _) => unreachable!("no tile of {count} for {kernel}"),
                 }
             };
