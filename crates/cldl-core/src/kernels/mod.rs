@@ -33,6 +33,8 @@ mod sized;
 mod slide;
 mod step;
 mod tile;
+mod tiles;
+mod turn;
 mod unroll;
 mod vector;
 

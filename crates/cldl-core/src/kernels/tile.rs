@@ -4,6 +4,7 @@
 use super::arch::Registers;
 use super::prefetch::{Ahead, fetch_near};
 use super::sized::run_sized;
+use super::turn::Turn;
 use super::unroll::unroll;
 use super::vector::{Part, load};
 use pulp::{Simd, WithSimd};
@@ -31,8 +32,6 @@ pub(super) struct Tile<'a> {
     pub a_r: usize,
     pub a_l: usize,
     pub a_i: usize,
-    /// Where registers are few, `i` may go on in another row.
-    pub a_turn: Turn,
     pub b: &'a [f32],
     pub b_r: usize,
     pub b_l: usize,
@@ -41,24 +40,23 @@ pub(super) struct Tile<'a> {
     pub c_s: usize,
     pub c_t: usize,
     pub c_i: usize,
+    /// Where registers are few, a line of tiles may be several rows of `a` and `c`, none shorter than a tile.
+    pub turn: Turn,
     /// Channels to store, at most `width` vectors and more than one vector less.
     pub channels: usize,
     /// What to fetch meanwhile: a part with each of the `rows` of each tile.
     pub ahead: Ahead<'a>,
-    /// Whether pixels of `a` are left out, so that the hardware does not guess what comes next: then the next
-    /// line's scalars are fetched with each tile, or, of one line, what the next row reads with each step.
-    pub skips: bool,
+    pub near: Near,
 }
 
-/// From the `at`-th scalar on, the scalars lie so many floats further than their stride says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turn {
-    pub at: usize,
-    pub skip: usize,
-}
-
-impl Turn {
-    pub(super) const NONE: Self = Self { at: usize::MAX, skip: 0 };
+/// What is fetched into the first-level cache, where the hardware does not guess what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Near {
+    Nothing,
+    /// With each tile, the scalars that lie so many floats further.
+    Scalars(usize),
+    /// With each step of a row, what the same step of the next row reads.
+    NextRow,
 }
 
 /// What the sums of a tile begin with.
@@ -101,24 +99,6 @@ const PIXEL: usize = 32;
 /// Distance of rows that are stored one after the other; its square is the height of any tile.
 const SPREAD: usize = 4;
 
-/// `count` things in tiles of at most `max`, as even as can be: first thing and size of each. Without a
-/// division for each: a small tile takes little longer than one.
-pub(super) fn tiles(count: usize, max: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-    equal_tiles(count, max)
-        .flat_map(|(first, size, tiles)| (0..tiles).map(move |tile| (first + tile * size, size)))
-}
-
-/// The same tiles, those of one size together: first thing, size of each, and how many they are.
-pub(super) fn equal_tiles(
-    count: usize,
-    max: usize,
-) -> impl Iterator<Item = (usize, usize, usize)> + Clone {
-    let tiles = count.div_ceil(max).max(1);
-    let (size, longer) = (count / tiles, count % tiles);
-    let equal = [(0, size + 1, longer), (longer * (size + 1), size, tiles - longer)];
-    equal.into_iter().filter(|(_, size, tiles)| 0 < *size && 0 < *tiles)
-}
-
 impl Tile<'_> {
     /// Computes the tile of `height` by `width`, at most `max_height` by `max_width`.
     #[inline(always)]
@@ -142,34 +122,39 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
         let full = WIDTH * S::F32_LANES;
         assert!(tile.channels <= full && full - S::F32_LANES < tile.channels);
         assert!(!matches!(tile.start, Start::With(init) if init.len() < full));
-        let turns = |i| const { !Registers::of::<S>().are_many() } && tile.a_turn.at <= i;
-        let skip = |i| if turns(i) { tile.a_turn.skip } else { 0 };
-        let at: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.a_i + skip(i));
-        assert!(0 < tile.lines && 0 < tile.count);
-        let last = |line, step| (tile.lines - 1) * line + (tile.count - 1) * step;
-        let last_c = last(tile.c_s, tile.c_t) + (HEIGHT - 1) * tile.c_i;
+        let turns = const { !Registers::of::<S>().are_many() };
+        assert!(0 < tile.lines && 0 < tile.count && (!turns || HEIGHT <= tile.turn.row));
+        let last =
+            |line, step, i| (tile.lines - 1) * line + (tile.count - 1) * step + (HEIGHT - 1) * i;
+        let [a_skip, c_skip] =
+            if turns { tile.turn.skipped(tile.count * HEIGHT - 1) } else { [0; 2] };
+        let last_c = last(tile.c_s, tile.c_t, tile.c_i) + c_skip;
         assert!(last_c + tile.channels <= tile.c.len());
         if 0 < tile.rows && 0 < tile.len {
             let term = |row, step| (tile.rows - 1) * row + (tile.len - 1) * step;
-            let last_a = last(tile.a_s, tile.a_t) + at[HEIGHT - 1];
+            let last_a = last(tile.a_s, tile.a_t, tile.a_i) + a_skip;
             assert!(last_a + term(tile.a_r, tile.a_l) < tile.a.len());
             assert!(term(tile.b_r, tile.b_l) + full <= tile.b.len());
         }
         let mut ahead = tile.ahead;
         for s in 0..tile.lines {
+            let (mut turn, mut a_skip, mut c_skip) = (tile.turn, 0, 0);
             for t in 0..tile.count {
                 // SAFETY: the assertions above bound every index that is formed from here on.
                 unsafe {
-                    let a = tile.a.as_ptr().add(s * tile.a_s + t * tile.a_t);
-                    let c = tile.c.as_mut_ptr().add(s * tile.c_s + t * tile.c_t);
-                    if tile.skips && 1 < tile.lines {
+                    let a = tile.a.as_ptr().add(s * tile.a_s + t * tile.a_t + a_skip);
+                    let c = tile.c.as_mut_ptr().add(s * tile.c_s + t * tile.c_t + c_skip);
+                    let skip = |i| if turns { turn.skipped_in_tile(i) } else { [0; 2] };
+                    let at: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.a_i + skip(i)[0]);
+                    let to: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.c_i + skip(i)[1]);
+                    if let Near::Scalars(distance) = tile.near {
                         unroll!(for i in 0..HEIGHT {
-                            fetch_near(a.wrapping_add(tile.a_s + at[i]));
+                            fetch_near(a.wrapping_add(distance + at[i]));
                         });
                     }
-                    let mut sums = begin::<S, HEIGHT, WIDTH>(simd, &tile, c);
+                    let mut sums = begin::<S, HEIGHT, WIDTH>(simd, &tile, c, to);
                     // Distances that are constants take no instructions.
-                    let same = !turns(HEIGHT - 1);
+                    let same = !turns || HEIGHT <= turn.first || turn.skip[0] == 0;
                     if same && tile.a_i == 1 {
                         let at = std::array::from_fn(|i| i);
                         add_products::<true, S, HEIGHT, WIDTH>(
@@ -185,7 +170,11 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                             simd, &tile, a, at, &mut ahead, &mut sums,
                         );
                     }
-                    end(simd, &tile, c, sums);
+                    end(simd, &tile, c, to, sums);
+                }
+                if turns {
+                    let (next, skip) = turn.after(HEIGHT);
+                    (turn, a_skip, c_skip) = (next, a_skip + skip[0], c_skip + skip[1]);
                 }
             }
         }
@@ -198,6 +187,7 @@ unsafe fn begin<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     simd: S,
     tile: &Tile<'_>,
     c: *const f32,
+    to: [usize; HEIGHT],
 ) -> [[S::f32s; WIDTH]; HEIGHT] {
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
     // SAFETY: the caller promises whole vectors of `init`, and the channels that are read of `c`.
@@ -212,7 +202,7 @@ unsafe fn begin<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
             Start::Resume => unroll!(for v in 0..WIDTH {
                 let part = Part::new(simd, tile.channels, v);
                 unroll!(for i in 0..HEIGHT {
-                    sums[i][v] = part.get(c.add(i * tile.c_i));
+                    sums[i][v] = part.get(c.add(to[i]));
                 });
             }),
             Start::Add => {}
@@ -221,9 +211,15 @@ unsafe fn begin<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     sums
 }
 
-/// Adds all products to the sums of scalars that lie `at` so many floats from the first one's, which `MAY_SKIP`.
+/// Adds all products to the sums of scalars that lie `at` so many floats from the first one's; what is read next
+/// `MAY_BE_NEXT` to be fetched.
 #[inline(always)]
-unsafe fn add_products<const MAY_SKIP: bool, S: Simd, const HEIGHT: usize, const WIDTH: usize>(
+unsafe fn add_products<
+    const MAY_BE_NEXT: bool,
+    S: Simd,
+    const HEIGHT: usize,
+    const WIDTH: usize,
+>(
     simd: S,
     tile: &Tile<'_>,
     a: *const f32,
@@ -239,7 +235,7 @@ unsafe fn add_products<const MAY_SKIP: bool, S: Simd, const HEIGHT: usize, const
             let b = tile.b.as_ptr().add(row * tile.b_r);
             for l in 0..tile.len {
                 let (a, b) = (a.add(l * tile.a_l), b.add(l * tile.b_l));
-                if MAY_SKIP && tile.skips {
+                if MAY_BE_NEXT && tile.near == Near::NextRow {
                     fetch_near(a.wrapping_add(tile.a_r));
                     unroll!(for v in 0..WIDTH {
                         fetch_near(b.wrapping_add(tile.b_r + v * S::F32_LANES));
@@ -266,6 +262,7 @@ unsafe fn end<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     simd: S,
     tile: &Tile<'_>,
     c: *mut f32,
+    to: [usize; HEIGHT],
     sums: [[S::f32s; WIDTH]; HEIGHT],
 ) {
     // SAFETY: the caller promises the channels that are written, and maybe read, of `c`.
@@ -278,7 +275,7 @@ unsafe fn end<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
                 unroll!(for step in 0..SPREAD {
                     let i = first + step * SPREAD;
                     if i < HEIGHT {
-                        let c = c.add(i * tile.c_i);
+                        let c = c.add(to[i]);
                         let sum = match tile.start {
                             Start::Add => simd.add_f32s(part.get(c), sums[i][v]),
                             _ => sums[i][v],

@@ -13,7 +13,9 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{Start, Tile, Turn, equal_tiles, max_height, max_width, tiles};
+use crate::kernels::tile::{Near, Start, Tile, max_height, max_width};
+use crate::kernels::tiles::{equal_tiles, tiles};
+use crate::kernels::turn::Turn;
 use crate::kernels::{Finish, Images};
 use pulp::{Simd, WithSimd};
 
@@ -25,9 +27,7 @@ pub(super) struct InputGradients<'a> {
 
 /// How a gradient comes about.
 enum Way<'a> {
-    /// For one channel.
     Planar(PlanarGradients<'a>),
-    /// For an RGB image.
     Rgb(RgbGradients<'a>),
     /// As the outputs of the convolution with the weight turned by half a turn.
     Turned(Outputs),
@@ -276,7 +276,6 @@ impl Band<'_> {
                 a_r: dy_row,
                 a_l: 1,
                 a_i: group_ch,
-                a_turn: Turn::NONE,
                 b: &block.weights[tap * tap_len..],
                 b_r: stride * tap_len,
                 b_l: width * S::F32_LANES,
@@ -285,9 +284,10 @@ impl Band<'_> {
                 c_s: stride * row_len,
                 c_t: height * group_stride,
                 c_i: group_stride,
+                turn: Turn::NONE,
                 channels: block.len,
                 ahead: ahead.take(count * outputs.len()),
-                skips: false,
+                near: Near::Nothing,
             };
             tile.run(simd, height, width);
         }

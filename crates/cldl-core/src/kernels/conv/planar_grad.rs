@@ -9,7 +9,7 @@
 
 use super::ConvShape;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::tiles;
+use crate::kernels::tiles::tiles;
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};

@@ -2,7 +2,7 @@
 
 use super::TASK;
 use crate::kernels::dots::{self, Dots};
-use crate::kernels::tile::tiles;
+use crate::kernels::tiles::tiles;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 

@@ -4,9 +4,9 @@ use super::TASK;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{
-    MAX_WIDTH, Start, Tile, Turn, equal_tiles, max_height, max_width, tiles,
-};
+use crate::kernels::tile::{MAX_WIDTH, Near, Start, Tile, max_height, max_width};
+use crate::kernels::tiles::{equal_tiles, tiles};
+use crate::kernels::turn::Turn;
 use crate::kernels::vector::MAX_LANES;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -91,7 +91,6 @@ impl WithSimd for Terms<'_> {
                     a_r: 0,
                     a_l,
                     a_i,
-                    a_turn: Turn::NONE,
                     b,
                     b_r: 0,
                     b_l,
@@ -100,9 +99,10 @@ impl WithSimd for Terms<'_> {
                     c_s: 0,
                     c_t: height * columns,
                     c_i: columns,
+                    turn: Turn::NONE,
                     channels,
                     ahead: Ahead::NOTHING,
-                    skips: false,
+                    near: Near::Nothing,
                 };
                 tile.run(simd, height, width);
             }

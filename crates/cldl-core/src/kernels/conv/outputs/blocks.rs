@@ -4,7 +4,8 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::dots;
-use crate::kernels::tile::{max_width, tiles};
+use crate::kernels::tile::max_width;
+use crate::kernels::tiles::tiles;
 
 /// Neighboring output channels that one inner loop computes together.
 #[derive(Debug)]

@@ -8,7 +8,9 @@ use crate::kernels::arch::Registers;
 use crate::kernels::dots::{self, Dots};
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::slide::{self, Slide};
-use crate::kernels::tile::{self, Start, Tile, Turn, equal_tiles, tiles};
+use crate::kernels::tile::{self, Near, Start, Tile};
+use crate::kernels::tiles::{equal_tiles, tiles};
+use crate::kernels::turn::Turn;
 use crate::kernels::{Finish, Images};
 use blocks::{Block, Form, blocks};
 use pulp::{Simd, WithSimd};
@@ -142,8 +144,8 @@ struct Run<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Calls `compute` for all windows, in runs of tiles. If a tile may turn, it is a run of its own: it may have
-    /// the last windows of a row and the first ones of the next. Meanwhile `next` is fetched, in `parts` for each
+    /// Calls `compute` for all windows, in runs of tiles. If a tile may turn, it may have the last windows of a row
+    /// and the first ones of the next, and all rows are one line. Meanwhile `next` is fetched, in `parts` for each
     /// tile.
     #[inline(always)]
     fn each_run(
@@ -160,16 +162,8 @@ impl<'a> Image<'a> {
         let tiles: usize = runs.clone().map(|(_, _, count)| count).sum();
         let mut ahead = Ahead::new([next, &[], &[]], lines * tiles * parts);
         for (first, height, count) in runs {
-            let (runs, count) = if may_turn { (count, 1) } else { (1, count) };
-            let mut at = [first / out_w, first % out_w];
-            for _ in 0..runs {
-                let ahead = ahead.take(lines * count * parts);
-                compute(self, Run { at, height, count, lines, ahead });
-                at[1] += height;
-                if out_w <= at[1] {
-                    at = [at[0] + 1, at[1] - out_w];
-                }
-            }
+            let (at, ahead) = ([first / out_w, first % out_w], ahead.take(lines * count * parts));
+            compute(self, Run { at, height, count, lines, ahead });
         }
     }
 
@@ -223,7 +217,6 @@ impl<'a> Image<'a> {
             a_r: self.row,
             a_l: 1,
             a_i: stride * in_ch,
-            a_turn: Turn { at: out_w - at[1], skip: stride * (self.row - out_w * in_ch) },
             b: &block.weights[taps.start * len * padded..],
             b_r: len * padded,
             b_l: padded,
@@ -236,9 +229,18 @@ impl<'a> Image<'a> {
             c_s: out_w * out_ch,
             c_t: height * out_ch,
             c_i: out_ch,
+            turn: Turn {
+                first: out_w - at[1],
+                row: out_w,
+                skip: [stride * (self.row - out_w * in_ch), 0],
+            },
             channels: block.channels,
             ahead,
-            skips: self.shape.skips_input(),
+            near: if self.shape.skips_input() {
+                Near::Scalars(stride * self.row)
+            } else {
+                Near::Nothing
+            },
         }
     }
 

@@ -4,7 +4,9 @@ use super::layout::Layout;
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::prefetch::Ahead;
-use crate::kernels::tile::{Start, Tile, Turn, equal_tiles, max_height, tiles};
+use crate::kernels::tile::{Near, Start, Tile, max_height};
+use crate::kernels::tiles::{equal_tiles, tiles};
+use crate::kernels::turn::Turn;
 use pulp::{Simd, WithSimd};
 
 /// Floats of the input and of the output's gradient that all tiles work on before the next: they stay in
@@ -54,9 +56,10 @@ impl<'a> AddImage<'a> {
         if Registers::of::<S>().are_many() {
             return self.shape.out_h();
         }
-        let ConvShape { stride, out_ch, .. } = *self.shape;
-        let row = stride * self.x_row + self.shape.out_w() * out_ch;
-        let fits = BAND.saturating_sub(self.layout.kernel * self.x_row) / row;
+        let ConvShape { in_ch, out_ch, stride, .. } = *self.shape;
+        let out_w = self.shape.out_w();
+        let x_row = if self.shape.skips_input() { out_w * in_ch } else { stride * self.x_row };
+        let fits = BAND.saturating_sub(self.layout.kernel * self.x_row) / (x_row + out_w * out_ch);
         fits.max(BAND_POSITIONS.div_ceil(self.shape.out_w()))
     }
 
@@ -95,7 +98,6 @@ impl<'a> AddImage<'a> {
                     a_r: shape.stride * self.x_row,
                     a_l: shape.stride * shape.in_ch,
                     a_i: 1,
-                    a_turn: Turn::NONE,
                     b: &dy[first_row * shape.out_w() * pixel..],
                     b_r: shape.out_w() * pixel,
                     b_l: pixel,
@@ -104,9 +106,10 @@ impl<'a> AddImage<'a> {
                     c_s: 0,
                     c_t: height * channels,
                     c_i: channels,
+                    turn: Turn::NONE,
                     channels,
                     ahead: ahead.take(count * rows),
-                    skips: shape.skips_input(),
+                    near: if shape.skips_input() { Near::NextRow } else { Near::Nothing },
                 };
                 tile.run(simd, height, width);
             }
@@ -132,7 +135,6 @@ impl<'a> AddImage<'a> {
                     a_r: shape.out_w() * shape.out_ch,
                     a_l: shape.out_ch,
                     a_i: 1,
-                    a_turn: Turn::NONE,
                     b: &self.x[(first_row * shape.stride + row) * self.x_row + float..],
                     b_r: shape.stride * self.x_row,
                     b_l: shape.stride * shape.in_ch,
@@ -141,9 +143,10 @@ impl<'a> AddImage<'a> {
                     c_s: 0,
                     c_t: height * layout.padded_row,
                     c_i: layout.padded_row,
+                    turn: Turn::NONE,
                     channels: width * layout.lanes,
                     ahead: Ahead::NOTHING,
-                    skips: false,
+                    near: Near::Nothing,
                 };
                 tile.run(simd, height, width);
             }

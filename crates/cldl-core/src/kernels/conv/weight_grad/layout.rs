@@ -2,7 +2,8 @@
 
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
-use crate::kernels::tile::{max_width, tiles};
+use crate::kernels::tile::max_width;
+use crate::kernels::tiles::tiles;
 use crate::kernels::vector::{read, store};
 use pulp::{Simd, WithSimd};
 

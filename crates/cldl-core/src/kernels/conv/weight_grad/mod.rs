@@ -117,8 +117,9 @@ impl<'a> WeightGradients<'a> {
                     sum: &mut *sum,
                 });
             };
-            // With many registers a copy takes longer than the lines that crowd the cache.
-            if Registers::of::<S>().are_many() || layout.outer_blocks().nth(1).is_none() {
+            // With many registers, or a kernel of one tap, a copy takes longer than the lines that crowd the cache.
+            let few_reads = Registers::of::<S>().are_many() || shape.kernel == 1;
+            if few_reads || layout.outer_blocks().nth(1).is_none() {
                 return add(None);
             }
             let positions = shape.out_h() * shape.out_w();

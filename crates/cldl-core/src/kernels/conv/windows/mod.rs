@@ -20,7 +20,7 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::{Registers, arch};
 use crate::kernels::pool::Grid;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::equal_tiles;
+use crate::kernels::tiles::equal_tiles;
 use columns::{Columns, Split};
 use magnitude::Magnitude;
 use maxima::{Choice, Maxima};
