@@ -9,6 +9,7 @@ use super::ConvShape;
 use super::outputs::Outputs;
 use super::planar_grad::PlanarGradients;
 use super::rgb_grad::RgbGradients;
+use super::strided_grad::StridedGradients;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
@@ -29,6 +30,7 @@ pub(super) struct InputGradients<'a> {
 enum Way<'a> {
     Planar(PlanarGradients<'a>),
     Rgb(RgbGradients<'a>),
+    Strided(StridedGradients<'a>),
     /// As the outputs of the convolution with the weight turned by half a turn.
     Turned(Outputs),
     Bands(Vec<Block>),
@@ -41,6 +43,8 @@ impl<'a> InputGradients<'a> {
             Way::Planar(planar)
         } else if let Some(rgb) = RgbGradients::new(shape, registers, weight) {
             Way::Rgb(rgb)
+        } else if let Some(strided) = StridedGradients::new(shape, registers, weight) {
+            Way::Strided(strided)
         } else if !registers.are_many()
             && shape.stride == 1
             && 2 * shape.padding + 1 == shape.kernel
@@ -60,6 +64,7 @@ impl<'a> InputGradients<'a> {
         match way {
             Way::Planar(planar) => planar.image(simd, dy, dx, add),
             Way::Rgb(rgb) => rgb.image(simd, dy, dx, add),
+            Way::Strided(strided) => strided.image(simd, dy, dx, add),
             Way::Turned(outputs) => {
                 let write = |dx: &mut [f32]| {
                     outputs.image(simd, &Images::Stored(dy), 0, Finish::default(), dx);

@@ -11,6 +11,7 @@ mod planar_grad;
 mod pooled;
 mod pooled_grad;
 mod rgb_grad;
+mod strided_grad;
 #[cfg(test)]
 mod tests;
 mod weight_grad;

@@ -161,8 +161,25 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// With stride 2, and a side that is even or odd.
+    fn strided_shape()(
+        in_h in 2usize..12,
+        in_w in 2usize..20,
+        in_ch in prop::sample::select(vec![2, 16, 17, 32, 50]),
+        out_ch in prop::sample::select(vec![1, 7, 32]),
+    ) -> ConvShape {
+        ConvShape { batch: 2, in_h, in_w, in_ch, out_ch, kernel: 3, stride: 2, padding: 1 }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn strided_shapes_match_the_definition(shape in strided_shape()) {
+        for_each_arch(|| matches_definition(&shape, 0));
+    }
 
     #[test]
     fn odd_shapes_match_the_definition(shape in odd_shape(), biased in 0usize..3) {
