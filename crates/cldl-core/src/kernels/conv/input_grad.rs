@@ -3,7 +3,7 @@
 //! An output position touches, in each row of its window, `K · C` neighboring floats of the input.
 //! So the sums run over output channels (and the kernel rows that reach an input row), a vector
 //! holds neighbors among those floats, and overlapping windows are added as they are stored. No
-//! multiplication is spent on padding, and any stride is the same to it.
+//! multiplication is spent on padding, and any stride is the same to it. Some shapes have a better way.
 
 use super::ConvShape;
 use super::outputs::Outputs;

@@ -74,6 +74,7 @@ impl<'a> StridedGradients<'a> {
     }
 }
 
+/// The weights of these input channels as [`Block`] has them, with zeros up to `padded`.
 fn pack(
     shape: &ConvShape,
     weight: &[f32],
@@ -101,7 +102,7 @@ struct Image<'a> {
 }
 
 /// What one column of the kernel brings to some rows of the input, all even or all odd.
-struct Part<'a> {
+struct Column<'a> {
     block: &'a Block,
     kernel_col: usize,
     /// The first of the rows of the kernel, counted from the last, and how many they are.
@@ -126,9 +127,9 @@ impl WithSimd for Image<'_> {
                 for (kernel_col, start) in [(2, first), (0, Start::Add), (1, first)] {
                     let mut add = |outputs: std::ops::Range<usize>, row, kernel_row, rows| {
                         let row = 2 * outputs.start + row;
-                        let part =
-                            Part { block, kernel_col, kernel_row, rows, outputs, row, start };
-                        self.add(simd, part);
+                        let column =
+                            Column { block, kernel_col, kernel_row, rows, outputs, row, start };
+                        self.add(simd, column);
                     };
                     add(begin..end, 0, 1, 1);
                     add(begin..both, 1, 0, 2);
@@ -141,8 +142,8 @@ impl WithSimd for Image<'_> {
 
 impl Image<'_> {
     #[inline(always)]
-    fn add<S: Simd>(&mut self, simd: S, part: Part<'_>) {
-        let Part { block, kernel_col, kernel_row, rows, outputs, row, start } = part;
+    fn add<S: Simd>(&mut self, simd: S, column: Column<'_>) {
+        let Column { block, kernel_col, kernel_row, rows, outputs, row, start } = column;
         let ConvShape { in_w, in_ch, out_ch, .. } = *self.shape;
         // Columns of the output, and the first one's column of the input.
         let (skipped, col) = match kernel_col {
@@ -162,8 +163,8 @@ impl Image<'_> {
         let tap = out_ch * padded;
         let (lines, in_line) =
             if few { (1, outputs.len() * windows) } else { (outputs.len(), windows) };
-        for (window, height, count) in equal_tiles(in_line, max_height::<S>(width).min(windows)) {
-            let (line, window) = (window / windows, window % windows);
+        for (first, height, count) in equal_tiles(in_line, max_height::<S>(width).min(windows)) {
+            let (line, window) = (first / windows, first % windows);
             let tile = Tile {
                 lines,
                 count,
