@@ -93,10 +93,10 @@ impl WithSimd for Backward<'_> {
         if let Some(of) = of_input {
             (weight, dx, add) = (Some(of.weight), Some(of.dx), of.add);
         }
+        let registers = Registers::of::<S>();
         if let Images::Unpooled(dy) = &dy
-            && PooledGradients::fit(shape)
+            && let Some(gradients) = PooledGradients::new(shape, registers, weight)
         {
-            let gradients = PooledGradients::new(shape, S::F32_LANES, weight);
             let len = x.map_or(0, |_| gradients.sum_len());
             let sum = each_image(shape, len, dx, |image, sum, dx| {
                 if let Some(x) = &x {
@@ -111,7 +111,6 @@ impl WithSimd for Backward<'_> {
             }
             return;
         }
-        let registers = Registers::of::<S>();
         let of_weight = x.map(|x| (x, WeightGradients::new(shape, registers)));
         let of_input = weight.map(|weight| InputGradients::new(shape, registers, weight));
         let slack = of_weight.as_ref().map_or(0, |(_, gradients)| gradients.dy_slack());

@@ -7,6 +7,7 @@
 
 use super::ConvShape;
 use super::outputs::Outputs;
+use super::padding::Padding;
 use super::planar_grad::PlanarGradients;
 use super::rgb_grad::RgbGradients;
 use super::strided_grad::StridedGradients;
@@ -78,12 +79,6 @@ impl<'a> InputGradients<'a> {
                     write(dx);
                 }
             }
-            Way::Bands(blocks) if shape.padding == 0 => {
-                if !add {
-                    dx.fill(0.0);
-                }
-                simd.vectorize(Band { shape, blocks, first: 0, dy, rows: dx });
-            }
             Way::Bands(blocks) => in_bands(shape, dx, add, |first, rows| {
                 simd.vectorize(Band { shape, blocks, first, dy, rows });
             }),
@@ -119,22 +114,12 @@ const BAND: usize = 4096;
 /// Lets `fill` fill padded rows, from the `first` on, and moves to `dx` what is inside the image.
 #[inline(always)]
 fn in_bands(shape: &ConvShape, dx: &mut [f32], add: bool, fill: impl Fn(usize, &mut [f32])) {
-    let padded = (shape.in_w + 2 * shape.padding) * shape.in_ch;
-    let inside = shape.padding * shape.in_ch..(shape.padding + shape.in_w) * shape.in_ch;
-    let band = (BAND / padded).max(1);
-    for (band_at, dx) in dx.chunks_mut(band * inside.len()).enumerate() {
-        with_scratch(dx.len() / inside.len() * padded, |rows| {
-            rows.fill(0.0);
-            fill(band_at * band, rows);
-            for (dx, row) in dx.chunks_exact_mut(inside.len()).zip(rows.chunks_exact(padded)) {
-                let row = &row[inside.clone()];
-                if add {
-                    dx.iter_mut().zip(row).for_each(|(dx, row)| *dx += row);
-                } else {
-                    dx.copy_from_slice(row);
-                }
-            }
-        });
+    let padding = Padding::of_input(shape);
+    let width = shape.in_w * shape.in_ch;
+    let band = if shape.padding == 0 { shape.in_h } else { (BAND / padding.row()).max(1) };
+    for (band_at, dx) in dx.chunks_mut(band * width).enumerate() {
+        let padding = padding.of_rows(dx.len() / width);
+        padding.fill(dx, add, |rows| fill(band_at * band, rows));
     }
 }
 

@@ -31,6 +31,11 @@ impl Padding {
         }
     }
 
+    /// The same for `h` rows with no rows of zeros.
+    pub(super) fn of_rows(self, h: usize) -> Self {
+        Self { h, above: 0, ..self }
+    }
+
     /// Nothing around `len` floats.
     pub(super) fn none(len: usize) -> Self {
         Self { h: 1, width: len, above: 0, beside: 0, slack: 0 }
@@ -64,6 +69,32 @@ impl Padding {
                 work(padded)
             }),
         }
+    }
+
+    /// Calls `work` with a padded image of zeros, or with `image` itself where there is no padding, and writes
+    /// what it adds inside into `image`, or adds it to what is there.
+    #[inline(always)]
+    pub(super) fn fill(&self, image: &mut [f32], add: bool, work: impl FnOnce(&mut [f32])) {
+        let (row_len, width) = (self.row(), self.width);
+        if self.above == 0 && self.beside == 0 {
+            if !add {
+                image.fill(0.0);
+            }
+            return work(image);
+        }
+        with_scratch((self.h + 2 * self.above) * row_len, |padded| {
+            padded.fill(0.0);
+            work(&mut *padded);
+            let rows = padded.chunks_exact(row_len).skip(self.above);
+            for (image, row) in image.chunks_exact_mut(width).zip(rows) {
+                let row = &row[self.beside..self.beside + width];
+                if add {
+                    image.iter_mut().zip(row).for_each(|(image, row)| *image += row);
+                } else {
+                    image.copy_from_slice(row);
+                }
+            }
+        });
     }
 }
 

@@ -266,6 +266,27 @@ fn pooled_convolutions_of_networks_match_their_steps() {
     for_each_arch(|| network_shapes()[..2].iter().for_each(pooled_matches_its_steps));
 }
 
+/// Nothing is read or written where it should not be, whatever a caller says that pooling chose.
+#[test]
+fn a_choice_that_there_is_not_stays_in_the_window() {
+    for shape in network_shapes()[..2].iter().map(|shape| ConvShape { batch: 1, ..*shape }) {
+        let [x, _, weight, _] = operands(&shape);
+        let dims = [shape.out_h(), shape.out_w(), shape.out_ch];
+        let dy = random("gradient of the maxima", dims.iter().product::<usize>() / 4);
+        for choice in [4.0, -1.0, 0.5, 1e9, f32::NAN, f32::NEG_INFINITY] {
+            for_each_arch(|| {
+                let argmax = vec![choice; dy.len()];
+                let dy = Images::Unpooled(Unpooled { dims, dy: &dy, argmax: &argmax });
+                let (mut dx, mut dw) = (vec![f32::NAN; x.len()], vec![f32::NAN; weight.len()]);
+                let of_weight = WeightGrad { x: Images::Stored(&x), dw: &mut dw };
+                let of_input = InputGrad { weight: &weight, dx: &mut dx, add: false };
+                conv_backward(&shape, dy, Some(of_weight), Some(of_input));
+                assert!(dx.iter().chain(&dw).all(|gradient| gradient.is_finite()));
+            });
+        }
+    }
+}
+
 /// The last tile of a line has fewer windows than a vector that they share.
 #[test]
 fn a_line_of_windows_may_end_within_a_vector() {
@@ -313,7 +334,7 @@ proptest! {
     #[test]
     fn odd_pooled_convolutions_match_their_steps(
         shape in odd_shape(),
-        in_ch in prop::sample::select(vec![1, 3]),
+        in_ch in prop::sample::select(vec![1, 3, 7, 20, 40]),
     ) {
         prop_assume!(2 <= shape.out_h().min(shape.out_w()));
         for_each_arch(|| pooled_matches_its_steps(&ConvShape { in_ch, ..shape }));

@@ -1,67 +1,51 @@
-//! The gradients of a convolution of one channel whose outputs were pooled.
+//! The gradients of a convolution whose outputs were pooled.
 //!
 //! Of the four outputs of a window three have a gradient of zero, and each channel chose its own: so
-//! only the products of the chosen ones are formed. The terms of an output's sum are a patch, rows of a
-//! few neighbors: the weight's gradient adds up patches of the input, and the input's gradient adds up
-//! patches of the weight.
+//! only the products of the chosen ones are formed, a quarter of all.
 
-mod input;
+mod patches;
 mod places;
-mod weight;
+mod rows;
 
 use super::ConvShape;
-use super::padding::Padding;
-use crate::kernels::pool::Grid;
-use crate::kernels::scratch::with_scratch;
+use crate::kernels::arch::Registers;
 use crate::kernels::{Images, Unpooled};
-use input::{Input, Patches, SizedInput};
-use places::Places;
+use patches::PatchGradients;
 use pulp::Simd;
-use weight::{Strips, Weight};
-
-/// Floats of a row of a patch, and what lies beside it.
-const ROW: usize = 8;
+use rows::RowGradients;
 
 /// Computes the gradients of one image at a time.
-pub(super) struct PooledGradients<'a> {
-    shape: &'a ConvShape,
-    grid: Grid,
-    padding: Padding,
-    strips: Strips,
-    /// Where in the strips the patches of maxima begin.
-    of_strips: Places,
-    /// Nothing if the input's gradient is not wanted.
-    patches: Option<Patches>,
+pub(super) struct PooledGradients<'a>(Way<'a>);
+
+/// How the products come about.
+enum Way<'a> {
+    Patches(PatchGradients<'a>),
+    Rows(RowGradients<'a>),
 }
 
 impl<'a> PooledGradients<'a> {
-    /// Whether a shape is for us.
-    pub(super) fn fit(shape: &ConvShape) -> bool {
-        let ConvShape { in_ch, kernel, stride, .. } = *shape;
-        in_ch == 1
-            && stride == 1
-            && matches!(kernel, 3 | 5)
-            && 2 <= shape.out_h().min(shape.out_w())
-    }
-
-    /// For a shape that [fits](Self::fit), vectors of so many lanes, and a weight in OIHW order if the input's
-    /// gradient is wanted.
-    pub(super) fn new(shape: &'a ConvShape, lanes: usize, weight: Option<&[f32]>) -> Self {
-        let (grid, strips) = (shape.pooled(), Strips::new(shape, lanes));
-        Self {
-            shape,
-            grid,
-            padding: Padding::of_input(shape),
-            strips,
-            of_strips: strips.places(grid),
-            patches: weight.map(|weight| Patches::new(shape, weight)),
+    /// For a weight in OIHW order if the input's gradient is wanted; nothing if the shape is not for us.
+    pub(super) fn new(
+        shape: &'a ConvShape,
+        registers: Registers,
+        weight: Option<&[f32]>,
+    ) -> Option<Self> {
+        if PatchGradients::fit(shape) {
+            let patches = PatchGradients::new(shape, registers.lanes, weight);
+            Some(Self(Way::Patches(patches)))
+        } else if RowGradients::fit(shape, registers) {
+            Some(Self(Way::Rows(RowGradients::new(shape, registers, weight))))
+        } else {
+            None
         }
     }
 
-    /// Floats of a sum of the weight's gradient: a patch for each output channel, and a row that is left over
-    /// where a vector holds two.
+    /// Floats of a sum of the weight's gradient.
     pub(super) fn sum_len(&self) -> usize {
-        self.shape.out_ch * (self.shape.kernel + 1) * ROW
+        match &self.0 {
+            Way::Patches(patches) => patches.sum_len(),
+            Way::Rows(rows) => rows.sum_len(),
+        }
     }
 
     /// Adds to `sum` the products of image `index` of `x` with the gradient of its maxima.
@@ -74,23 +58,17 @@ impl<'a> PooledGradients<'a> {
         dy: &Unpooled<'_>,
         sum: &mut [f32],
     ) {
-        let (dy, argmax) = dy.maxima(index);
-        self.padding.with(simd, x, index, |x| {
-            with_scratch(self.strips.len() + dy.len(), |floats| {
-                let (strips, places) = floats.split_at_mut(self.strips.len());
-                simd.vectorize(Weight { of: self, x, dy, argmax, strips, places, sum });
-            });
-        });
+        match &self.0 {
+            Way::Patches(patches) => patches.add_weight(simd, x, index, dy, sum),
+            Way::Rows(rows) => rows.add_weight(simd, x, index, dy, sum),
+        }
     }
 
-    /// The gradient of the weight from a sum of patches.
+    /// The gradient of the weight, in OIHW order, from the sum over all images.
     pub(super) fn finish(&self, sum: &[f32], dw: &mut [f32]) {
-        let kernel = self.shape.kernel;
-        let patches = sum.chunks_exact((kernel + 1) * ROW);
-        for (dw, patch) in dw.chunks_exact_mut(kernel * kernel).zip(patches) {
-            for (dw, row) in dw.chunks_exact_mut(kernel).zip(patch.chunks_exact(ROW)) {
-                dw.copy_from_slice(&row[..kernel]);
-            }
+        match &self.0 {
+            Way::Patches(patches) => patches.finish(sum, dw),
+            Way::Rows(rows) => rows.finish(sum, dw),
         }
     }
 
@@ -104,24 +82,9 @@ impl<'a> PooledGradients<'a> {
         dx: &mut [f32],
         add: bool,
     ) {
-        let Some(patches) = &self.patches else { return };
-        let (dy, argmax) = dy.maxima(index);
-        let [planes, row] = [patches.planes_len(), self.grid.w / 2 * self.grid.ch];
-        with_scratch(planes + patches.row_len() + row, |floats| {
-            let (planes, rest) = floats.split_at_mut(planes);
-            let (sums, places) = rest.split_at_mut(patches.row_len());
-            let shape = self.shape;
-            let input = Input { shape, patches, dy, argmax, planes, sums, places, dx, add };
-            match (shape.kernel, S::F32_LANES) {
-                (3, 16) => simd.vectorize(SizedInput::<2, 1, 4>(input)),
-                (3, 8) => simd.vectorize(SizedInput::<4, 1, 3>(input)),
-                (3, 4) => simd.vectorize(SizedInput::<4, 2, 2>(input)),
-                (3, _) => simd.vectorize(SizedInput::<4, 8, 1>(input)),
-                (_, 16) => simd.vectorize(SizedInput::<3, 1, 4>(input)),
-                (_, 8) => simd.vectorize(SizedInput::<6, 1, 2>(input)),
-                (_, 4) => simd.vectorize(SizedInput::<6, 2, 1>(input)),
-                (_, _) => simd.vectorize(SizedInput::<6, 8, 1>(input)),
-            }
-        });
+        match &self.0 {
+            Way::Patches(patches) => patches.input(simd, dy, index, dx, add),
+            Way::Rows(rows) => rows.input(simd, dy, index, dx, add),
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Where the outputs that pooling chose find their patches.
+//! Where the outputs that pooling chose find what they are multiplied by.
 
-/// Offsets of patches. Made for many outputs at a time, and used one by one.
+/// Offsets of patches, or of windows. Made for many outputs at a time, and used one by one.
 pub(super) struct Places {
     /// Of the upper left output of the window of each maximum in a row of windows.
     first: Vec<u32>,

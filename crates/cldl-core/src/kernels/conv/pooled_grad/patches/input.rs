@@ -6,9 +6,9 @@
 #![allow(unsafe_code, reason = "bounds are checked once per row of windows, not once per product")]
 
 use super::ROW;
-use super::places::Places;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::conv::ConvShape;
+use crate::kernels::conv::pooled_grad::places::Places;
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};

@@ -5,9 +5,9 @@
 //! vector holds two of them, a strip has a second half for patches that begin with an odd row.
 #![allow(unsafe_code, reason = "bounds are checked once per image, not once per product")]
 
-use super::places::Places;
-use super::{PooledGradients, ROW};
+use super::{PatchGradients, ROW};
 use crate::kernels::conv::ConvShape;
+use crate::kernels::conv::pooled_grad::places::Places;
 use crate::kernels::pool::Grid;
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{load, read, store};
@@ -85,7 +85,7 @@ impl Strips {
 
 /// An image's part of the weight's gradient.
 pub(super) struct Weight<'a> {
-    pub of: &'a PooledGradients<'a>,
+    pub of: &'a PatchGradients<'a>,
     /// The padded image.
     pub x: &'a [f32],
     pub dy: &'a [f32],
@@ -102,7 +102,7 @@ impl WithSimd for Weight<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { of, x, dy, argmax, strips, places, sum } = self;
-        let PooledGradients { shape, grid, padding, .. } = of;
+        let PatchGradients { shape, grid, padding, .. } = of;
         let windows = grid.w / 2 * grid.ch;
         let last = 2 * (BAND - 1) * ROW + of.of_strips.last;
         assert!(last + (shape.kernel + 1) * ROW <= strips.len());
