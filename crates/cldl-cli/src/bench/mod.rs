@@ -73,6 +73,8 @@ const EXAMPLES: &str = "Rows, with their operations in forward passes of all mem
   pgd10    ten steps of PGD on the ensemble                          20 F
   wait     how long a step of `ce` waits for its images, augmented on another thread
 A training step needs no gradient of the images: the first layer counts one pass less, or two.
+LeNet-5's gradients count as if nothing had been pooled, as in PyTorch, though three of four of their
+products are zero and not formed: so they may pass 100 % of the peak.
 
 Examples:
   cldl bench
