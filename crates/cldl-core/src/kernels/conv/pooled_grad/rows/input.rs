@@ -30,8 +30,7 @@ impl WithSimd for Input<'_> {
         let in_ch = of.shape.in_ch;
         let (terms, _) = terms.as_chunks_mut();
         let mut rows = Vec::with_capacity(terms.len() / ch);
-        // Windows below each other follow each other: their rows do not overlap, and a load that meets a store
-        // which is still under way has to wait for it.
+        // Windows below each other follow each other: what a row of the kernel adds to are rows of their own.
         for (col, row) in (0..w / 2).flat_map(|col| (0..h / 2).map(move |row| (col, row))) {
             let window = row * (w / 2) + col;
             let maxima = window * ch..(window + 1) * ch;
