@@ -9,6 +9,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use tracing::instrument;
 
+/// Pixels of a window: two rows of two columns.
+pub(super) const FOUR: usize = 4;
+
 /// Where the pixels of an image go: each window of two rows and two columns becomes one pixel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {

@@ -116,10 +116,11 @@ const BAND: usize = 4096;
 fn in_bands(shape: &ConvShape, dx: &mut [f32], add: bool, fill: impl Fn(usize, &mut [f32])) {
     let padding = Padding::of_input(shape);
     let width = shape.in_w * shape.in_ch;
+    // Without padding nothing is moved.
     let band = if shape.padding == 0 { shape.in_h } else { (BAND / padding.row()).max(1) };
     for (band_at, dx) in dx.chunks_mut(band * width).enumerate() {
         let padding = padding.of_rows(dx.len() / width);
-        padding.fill(dx, add, |rows| fill(band_at * band, rows));
+        padding.unpad(dx, add, |rows| fill(band_at * band, rows));
     }
 }
 

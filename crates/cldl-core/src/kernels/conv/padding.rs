@@ -74,7 +74,7 @@ impl Padding {
     /// Calls `work` with a padded image of zeros, or with `image` itself where there is no padding, and writes
     /// what it adds inside into `image`, or adds it to what is there.
     #[inline(always)]
-    pub(super) fn fill(&self, image: &mut [f32], add: bool, work: impl FnOnce(&mut [f32])) {
+    pub(super) fn unpad(&self, image: &mut [f32], add: bool, work: impl FnOnce(&mut [f32])) {
         let (row_len, width) = (self.row(), self.width);
         if self.above == 0 && self.beside == 0 {
             if !add {

@@ -58,9 +58,10 @@ impl<'a> PooledGradients<'a> {
         dy: &Unpooled<'_>,
         sum: &mut [f32],
     ) {
+        let (dy, argmax) = dy.maxima(index);
         match &self.0 {
-            Way::Patches(patches) => patches.add_weight(simd, x, index, dy, sum),
-            Way::Rows(rows) => rows.add_weight(simd, x, index, dy, sum),
+            Way::Patches(patches) => patches.add_weight(simd, x, index, dy, argmax, sum),
+            Way::Rows(rows) => rows.add_weight(simd, x, index, dy, argmax, sum),
         }
     }
 
@@ -82,9 +83,10 @@ impl<'a> PooledGradients<'a> {
         dx: &mut [f32],
         add: bool,
     ) {
+        let (dy, argmax) = dy.maxima(index);
         match &self.0 {
-            Way::Patches(patches) => patches.input(simd, dy, index, dx, add),
-            Way::Rows(rows) => rows.input(simd, dy, index, dx, add),
+            Way::Patches(patches) => patches.input(simd, dy, argmax, dx, add),
+            Way::Rows(rows) => rows.input(simd, dy, argmax, dx, add),
         }
     }
 }

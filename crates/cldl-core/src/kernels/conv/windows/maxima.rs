@@ -2,9 +2,9 @@
 #![allow(unsafe_code, reason = "a part of a vector is loaded and stored in place")]
 
 use super::columns::by_window;
-use super::tile::{FOUR, shared_lanes};
+use super::tile::shared_lanes;
 use crate::kernels::arch::Registers;
-use crate::kernels::pool::wins;
+use crate::kernels::pool::{FOUR, wins};
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{read, store};
 use pulp::{MemMask, Simd};

@@ -5,6 +5,7 @@ use super::Block;
 use super::columns::{Columns, of_windows};
 use super::maxima::{Choice, Maxima};
 use crate::kernels::arch::Registers;
+use crate::kernels::pool::FOUR;
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{load, read};
 use pulp::{Simd, WithSimd};
@@ -19,9 +20,6 @@ pub(super) const fn max_count(registers: Registers) -> usize {
 pub(super) const fn shared_lanes(registers: Registers) -> usize {
     registers.lanes / max_count(registers)
 }
-
-/// Outputs of a window: of two rows and two columns.
-pub(super) const FOUR: usize = 4;
 
 /// Tiles of neighboring windows, so many in each line of windows.
 pub(super) struct Run<'a> {

@@ -9,6 +9,7 @@ use super::ROW;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::conv::pooled_grad::places::Places;
+use crate::kernels::pool::FOUR;
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{load, read, store};
 use pulp::{Simd, WithSimd};
@@ -37,9 +38,9 @@ impl Patches {
     pub(super) fn new(shape: &ConvShape, weight: &[f32]) -> Self {
         let kernel = shape.kernel;
         let frame = (kernel + 1) * ROW;
-        let mut frames = Aligned::zeros(shape.out_ch * 4 * frame);
+        let mut frames = Aligned::zeros(shape.out_ch * FOUR * frame);
         for (at, frame) in frames.chunks_exact_mut(frame).enumerate() {
-            let (weight, choice) = (&weight[at / 4 * kernel * kernel..], at % 4);
+            let (weight, choice) = (&weight[at / FOUR * kernel * kernel..], at % FOUR);
             for (to, from) in
                 frame.chunks_exact_mut(ROW).skip(choice / 2).zip(weight.chunks(kernel).take(kernel))
             {
@@ -47,7 +48,7 @@ impl Patches {
             }
         }
         let windows = shape.pooled().w / 2;
-        let first = (0..windows * shape.out_ch).map(|at| at % shape.out_ch * 4 * frame);
+        let first = (0..windows * shape.out_ch).map(|at| at % shape.out_ch * FOUR * frame);
         Self {
             frames,
             frame,

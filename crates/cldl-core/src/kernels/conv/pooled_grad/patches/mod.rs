@@ -7,11 +7,11 @@ mod input;
 mod weight;
 
 use super::places::Places;
+use crate::kernels::Images;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::conv::padding::Padding;
 use crate::kernels::pool::Grid;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::{Images, Unpooled};
 use input::{Input, Patches, SizedInput};
 use pulp::Simd;
 use weight::{Strips, Weight};
@@ -61,17 +61,17 @@ impl<'a> PatchGradients<'a> {
         self.shape.out_ch * (self.shape.kernel + 1) * ROW
     }
 
-    /// Adds to `sum` the products of image `index` of `x` with the gradient of its maxima.
+    /// Adds to `sum` the products of image `index` of `x` with the gradient `dy` of its maxima.
     #[inline(always)]
     pub(super) fn add_weight<S: Simd>(
         &self,
         simd: S,
         x: &Images<'_>,
         index: usize,
-        dy: &Unpooled<'_>,
+        dy: &[f32],
+        argmax: &[f32],
         sum: &mut [f32],
     ) {
-        let (dy, argmax) = dy.maxima(index);
         self.padding.with(simd, x, index, |x| {
             with_scratch(self.strips.len() + dy.len(), |floats| {
                 let (strips, places) = floats.split_at_mut(self.strips.len());
@@ -91,18 +91,17 @@ impl<'a> PatchGradients<'a> {
         }
     }
 
-    /// Writes into `dx`, or adds to it, the gradient of image `index`, if it is wanted.
+    /// Writes into `dx`, or adds to it, the gradient of the image with these maxima, if it is wanted.
     #[inline(always)]
     pub(super) fn input<S: Simd>(
         &self,
         simd: S,
-        dy: &Unpooled<'_>,
-        index: usize,
+        dy: &[f32],
+        argmax: &[f32],
         dx: &mut [f32],
         add: bool,
     ) {
         let Some(patches) = &self.patches else { return };
-        let (dy, argmax) = dy.maxima(index);
         let [planes, row] = [patches.planes_len(), self.grid.w / 2 * self.grid.ch];
         with_scratch(planes + patches.row_len() + row, |floats| {
             let (planes, rest) = floats.split_at_mut(planes);

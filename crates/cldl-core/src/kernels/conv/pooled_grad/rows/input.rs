@@ -2,11 +2,8 @@
 
 use super::RowGradients;
 use super::sums::{Row, RowSums, Term};
-use crate::kernels::pool::Grid;
+use crate::kernels::pool::{FOUR, Grid};
 use pulp::{Simd, WithSimd};
-
-/// Outputs of a window of which one was the maximum.
-pub(super) const CHOICES: usize = 4;
 
 /// The input's gradient of an image.
 pub(super) struct Input<'a> {
@@ -34,7 +31,7 @@ impl WithSimd for Input<'_> {
         for (col, row) in (0..w / 2).flat_map(|col| (0..h / 2).map(move |row| (col, row))) {
             let window = row * (w / 2) + col;
             let maxima = window * ch..(window + 1) * ch;
-            let first = window * CHOICES * ch;
+            let first = window * FOUR * ch;
             let counts = sort(&dy[maxima.clone()], &argmax[maxima], of.row, &mut terms[first..]);
             for (choice, count) in counts.into_iter().enumerate() {
                 let first = first + choice * ch;
@@ -60,11 +57,11 @@ impl WithSimd for Input<'_> {
 /// Sorts the gradients of a window's maxima by choice, each with the place of its channel's row. Returns how many
 /// each choice has; it has room for all.
 #[inline(always)]
-fn sort(dy: &[f32], argmax: &[f32], row: usize, terms: &mut [Term]) -> [usize; CHOICES] {
-    let mut counts = [0; CHOICES];
+fn sort(dy: &[f32], argmax: &[f32], row: usize, terms: &mut [Term]) -> [usize; FOUR] {
+    let mut counts = [0; FOUR];
     let ch = dy.len();
     for (o, (dy, argmax)) in dy.iter().zip(argmax).enumerate() {
-        let choice = *argmax as usize % CHOICES;
+        let choice = *argmax as usize % FOUR;
         terms[choice * ch + counts[choice]] = [f32::from_bits((o * row) as u32), *dy];
         counts[choice] += 1;
     }

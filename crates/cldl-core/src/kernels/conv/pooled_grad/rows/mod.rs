@@ -8,14 +8,14 @@ mod sums;
 mod weight;
 
 use super::places::Places;
+use crate::kernels::Images;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::conv::padding::Padding;
-use crate::kernels::pool::Grid;
+use crate::kernels::pool::{FOUR, Grid};
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::{Images, Unpooled};
-use input::{CHOICES, Input};
+use input::Input;
 use pulp::Simd;
 use sums::Row;
 use weight::Weight;
@@ -76,17 +76,17 @@ impl<'a> RowGradients<'a> {
         self.shape.out_ch * self.row
     }
 
-    /// Adds to `sum` the products of image `index` of `x` with the gradient of its maxima.
+    /// Adds to `sum` the products of image `index` of `x` with the gradient `dy` of its maxima.
     #[inline(always)]
     pub(super) fn add_weight<S: Simd>(
         &self,
         simd: S,
         x: &Images<'_>,
         index: usize,
-        dy: &Unpooled<'_>,
+        dy: &[f32],
+        argmax: &[f32],
         sum: &mut [f32],
     ) {
-        let (dy, argmax) = dy.maxima(index);
         // The last vector of the last row reads past the end.
         let padding = self.padding.with_slack(self.row - self.shape.kernel * self.shape.in_ch);
         padding.with(simd, x, index, |x| {
@@ -111,20 +111,19 @@ impl<'a> RowGradients<'a> {
         }
     }
 
-    /// Writes into `dx`, or adds to it, the gradient of image `index`, if it is wanted.
+    /// Writes into `dx`, or adds to it, the gradient of the image with these maxima, if it is wanted.
     #[inline(always)]
     pub(super) fn input<S: Simd>(
         &self,
         simd: S,
-        dy: &Unpooled<'_>,
-        index: usize,
+        dy: &[f32],
+        argmax: &[f32],
         dx: &mut [f32],
         add: bool,
     ) {
         let Some(weights) = &self.weights else { return };
-        let (dy, argmax) = dy.maxima(index);
-        with_scratch(2 * CHOICES * dy.len(), |terms| {
-            self.padding.fill(dx, add, |dx| {
+        with_scratch(2 * FOUR * dy.len(), |terms| {
+            self.padding.unpad(dx, add, |dx| {
                 simd.vectorize(Input { of: self, weights, dy, argmax, terms, dx });
             });
         });
