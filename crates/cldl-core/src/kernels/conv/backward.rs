@@ -112,7 +112,7 @@ impl WithSimd for Backward<'_> {
             return;
         }
         let of_weight = x.map(|x| (x, WeightGradients::new(shape, registers)));
-        let of_input = weight.map(|weight| InputGradients::new(shape, registers, weight));
+        let of_input = weight.map(|weight| InputGradients::new(simd, shape, weight));
         let slack = of_weight.as_ref().map_or(0, |(_, gradients)| gradients.dy_slack());
         let dense = Padding::none(shape.out_len()).with_slack(slack);
         let len = of_weight.as_ref().map_or(0, |(_, gradients)| gradients.sum_len());

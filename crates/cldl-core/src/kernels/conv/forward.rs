@@ -2,7 +2,7 @@
 
 use super::ConvShape;
 use super::outputs::Outputs;
-use crate::kernels::arch::{Registers, arch};
+use crate::kernels::arch::arch;
 use crate::kernels::norm::{ExampleSums, norm_sums_of};
 use crate::kernels::{Finish, Images, NormSums};
 use pulp::{Simd, WithSimd};
@@ -117,8 +117,7 @@ impl<A: After> WithSimd for Forward<'_, A> {
         let Self { shape, lanes, known, x, weight, bias, biased, finish, y, after } = self;
         assert_eq!(x.len(), shape.batch * shape.in_len());
         assert_eq!(y.len(), shape.batch * shape.out_len());
-        let registers = Registers::of::<S>();
-        let images = Outputs::new(shape, registers, weight, bias, biased);
+        let images = Outputs::new(simd, shape, weight, bias, biased);
         let examples = shape.batch / lanes;
         let compute = |(example, mut outputs): (usize, Vec<&mut [f32]>)| {
             for (lane, y) in outputs.iter_mut().enumerate().skip(known) {

@@ -11,6 +11,7 @@ use super::padding::Padding;
 use super::planar_grad::PlanarGradients;
 use super::rgb_grad::RgbGradients;
 use super::strided_grad::StridedGradients;
+use super::winograd;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
@@ -39,19 +40,16 @@ enum Way<'a> {
 
 impl<'a> InputGradients<'a> {
     /// For a weight in OIHW order.
-    pub(super) fn new(shape: &'a ConvShape, registers: Registers, weight: &[f32]) -> Self {
+    pub(super) fn new<S: Simd>(simd: S, shape: &'a ConvShape, weight: &[f32]) -> Self {
+        let registers = Registers::of::<S>();
         let way = if let Some(planar) = PlanarGradients::new(shape, weight) {
             Way::Planar(planar)
         } else if let Some(rgb) = RgbGradients::new(shape, registers, weight) {
             Way::Rgb(rgb)
         } else if let Some(strided) = StridedGradients::new(shape, registers, weight) {
             Way::Strided(strided)
-        } else if !registers.are_many()
-            && shape.stride == 1
-            && 2 * shape.padding + 1 == shape.kernel
-        {
-            // Additions to overlapping windows cost more where few sums are in registers.
-            Way::Turned(turned(shape, registers, weight))
+        } else if turns(shape, registers) {
+            Way::Turned(turned(simd, shape, weight))
         } else {
             Way::Bands(blocks(shape, registers, weight))
         };
@@ -86,10 +84,18 @@ impl<'a> InputGradients<'a> {
     }
 }
 
-/// The convolution of an output's gradient that gives the input's.
-fn turned(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Outputs {
+/// Whether it is a convolution that is better than bands: with fewer multiplications, or where few sums are in
+/// registers, so that additions to overlapping windows cost more.
+fn turns(shape: &ConvShape, registers: Registers) -> bool {
+    shape.stride == 1
+        && shape.padding < shape.kernel
+        && (winograd::fit(&turned_shape(shape))
+            || !registers.are_many() && 2 * shape.padding + 1 == shape.kernel)
+}
+
+fn turned_shape(shape: &ConvShape) -> ConvShape {
     let ConvShape { in_ch, out_ch, kernel, padding, .. } = *shape;
-    let turned = ConvShape {
+    ConvShape {
         batch: 1,
         in_h: shape.out_h(),
         in_w: shape.out_w(),
@@ -97,7 +103,12 @@ fn turned(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Outputs {
         out_ch: in_ch,
         padding: kernel - 1 - padding,
         ..*shape
-    };
+    }
+}
+
+/// The convolution of an output's gradient that gives the input's.
+fn turned<S: Simd>(simd: S, shape: &ConvShape, weight: &[f32]) -> Outputs {
+    let ConvShape { in_ch, out_ch, kernel, .. } = *shape;
     let taps = kernel * kernel;
     let mut weights = vec![0.0; weight.len()];
     for (at, weights) in weights.chunks_exact_mut(taps).enumerate() {
@@ -105,7 +116,7 @@ fn turned(shape: &ConvShape, registers: Registers, weight: &[f32]) -> Outputs {
         weights.copy_from_slice(&weight[(o * in_ch + c) * taps..][..taps]);
         weights.reverse();
     }
-    Outputs::new(&turned, registers, &weights, None, 0)
+    Outputs::new(simd, &turned_shape(shape), &weights, None, 0)
 }
 
 /// Floats of padded input rows to work on together: few enough to stay in the first-level cache.

@@ -17,6 +17,7 @@ mod tests;
 mod weight_grad;
 mod weight_rows;
 mod windows;
+mod winograd;
 
 pub use backward::{InputGrad, WeightGrad, conv_backward};
 pub use forward::{conv_forward, conv_forward_summed};

@@ -90,7 +90,7 @@ impl WithSimd for Pooled<'_> {
         let registers = Registers::of::<S>();
         let way = match Windows::new(shape, registers, weight, bias) {
             Some(windows) => Way::Windows(windows),
-            None => Way::Outputs(Outputs::new(shape, registers, weight, bias, examples)),
+            None => Way::Outputs(Outputs::new(simd, shape, weight, bias, examples)),
         };
         let compute = |(example, (mut y, argmax)): (usize, (Vec<&mut [f32]>, &mut [f32]))| {
             for (lane, y) in y.iter_mut().enumerate().skip(known) {

@@ -4,6 +4,7 @@ mod blocks;
 
 use super::ConvShape;
 use super::padding::Padding;
+use super::winograd::{self, WinogradOutputs};
 use crate::kernels::arch::Registers;
 use crate::kernels::dots::{self, Dots};
 use crate::kernels::prefetch::Ahead;
@@ -19,30 +20,42 @@ use pulp::{Simd, WithSimd};
 pub(super) struct Outputs {
     shape: ConvShape,
     padding: Padding,
-    blocks: Vec<Block>,
+    way: Way,
     /// What the sums of the first `biased` images begin with, and those of the others.
     bias: Vec<f32>,
     zeros: Vec<f32>,
     biased: usize,
 }
 
+/// How the outputs come about.
+enum Way {
+    Winograd(WinogradOutputs),
+    Windows(Vec<Block>),
+}
+
 impl Outputs {
     /// For a weight in OIHW order and a bias of the first `biased` images.
-    pub(super) fn new(
+    pub(super) fn new<S: Simd>(
+        simd: S,
         shape: &ConvShape,
-        registers: Registers,
         weight: &[f32],
         bias: Option<&[f32]>,
         biased: usize,
     ) -> Self {
         assert_eq!(weight.len(), shape.weight_len());
+        let registers = Registers::of::<S>();
         let zeros = vec![0.0; shape.out_ch.next_multiple_of(registers.lanes)];
         let mut initial = zeros.clone();
         if let Some(bias) = bias {
             initial[..shape.out_ch].copy_from_slice(bias);
         }
-        let (padding, blocks) = (Padding::of_input(shape), blocks(shape, registers, weight));
-        Self { shape: *shape, padding, blocks, bias: initial, zeros, biased }
+        let way = if winograd::fit(shape) {
+            Way::Winograd(WinogradOutputs::new(simd, shape, weight))
+        } else {
+            Way::Windows(blocks(shape, registers, weight))
+        };
+        let padding = Padding::of_input(shape);
+        Self { shape: *shape, padding, way, bias: initial, zeros, biased }
     }
 
     /// Writes the outputs of image `index` of `x` into `y`, finished.
@@ -55,7 +68,7 @@ impl Outputs {
         finish: Finish<'_>,
         y: &mut [f32],
     ) {
-        let Self { shape, padding, blocks, .. } = self;
+        let Self { shape, padding, way, .. } = self;
         assert!(y.len() == shape.out_len());
         let init = if index < self.biased { &self.bias } else { &self.zeros };
         let next = if shape.skips_input() || shape.batch <= index + 1 {
@@ -65,7 +78,14 @@ impl Outputs {
         };
         padding.with(simd, x, index, |x| {
             let (row, at) = (padding.row(), index * shape.out_len());
-            simd.vectorize(Image { shape, blocks, row, x, next, init, at, finish, y });
+            match way {
+                Way::Winograd(outputs) => {
+                    outputs.image(simd, winograd::Image { x, next, init, at, finish, y });
+                }
+                Way::Windows(blocks) => {
+                    simd.vectorize(Image { shape, blocks, row, x, next, init, at, finish, y });
+                }
+            }
         });
     }
 }

@@ -6,6 +6,7 @@ mod layout;
 use super::ConvShape;
 use super::padding::Padding;
 use super::weight_rows::WeightRows;
+use super::winograd::{self, WinogradWeights};
 use crate::kernels::Images;
 use crate::kernels::arch::Registers;
 use crate::kernels::scratch::with_scratch;
@@ -62,6 +63,7 @@ pub(super) fn chunk_images(shape: &ConvShape) -> usize {
 pub(super) struct WeightGradients<'a> {
     shape: &'a ConvShape,
     layout: Layout,
+    winograd: Option<WinogradWeights<'a>>,
     padding: Padding,
     /// A row of zeros for [`WeightRows`].
     zeros: Vec<f32>,
@@ -74,7 +76,9 @@ impl<'a> WeightGradients<'a> {
         // The last vector of the last position reads past the end.
         let slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
         let zeros = vec![0.0; shape.out_w() * shape.out_ch + registers.lanes];
-        Self { shape, layout, padding: Padding::of_input(shape).with_slack(slack), zeros }
+        let winograd = winograd::fit(shape).then(|| WinogradWeights::new(shape, registers));
+        let padding = Padding::of_input(shape).with_slack(slack);
+        Self { shape, layout, winograd, padding, zeros }
     }
 
     /// Floats that [`Self::image`] reads of `dy` past its end.
@@ -84,7 +88,7 @@ impl<'a> WeightGradients<'a> {
 
     /// Floats of a sum.
     pub(super) fn sum_len(&self) -> usize {
-        self.layout.len()
+        self.winograd.as_ref().map_or(self.layout.len(), WinogradWeights::sum_len)
     }
 
     /// Adds the products of image `index` of `x` with its output's gradient `dy`; fetches `next`.
@@ -98,8 +102,12 @@ impl<'a> WeightGradients<'a> {
         next: [&[f32]; 3],
         sum: &mut [f32],
     ) {
-        let Self { shape, layout, padding, zeros } = self;
+        let Self { shape, layout, winograd, padding, zeros } = self;
         padding.with(simd, x, index, |x| {
+            if let Some(winograd) = winograd {
+                winograd.image(simd, x, dy, next, sum);
+                return;
+            }
             let x_row = padding.row();
             if layout.inner == 0 && WeightRows::fit::<S>(shape) {
                 simd.vectorize(WeightRows { shape, x, x_row, dy, zeros, next, sum });
@@ -132,6 +140,9 @@ impl<'a> WeightGradients<'a> {
 
     /// The gradient of the weight, in OIHW order, from the sum over all images.
     pub(super) fn finish(&self, sum: &[f32], dw: &mut [f32]) {
-        self.layout.unpack(self.shape, sum, dw);
+        match &self.winograd {
+            Some(winograd) => winograd.finish(sum, dw),
+            None => self.layout.unpack(self.shape, sum, dw),
+        }
     }
 }
