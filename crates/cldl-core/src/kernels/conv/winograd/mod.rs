@@ -34,9 +34,9 @@ const SIDE: usize = 4;
 const PLANES: usize = SIDE * SIDE;
 
 /// Floats of the planes that are filled before they are multiplied: they stay in the nearer caches.
-const STRIP: usize = 4096;
+const STRIP: usize = 8192;
 /// Patches that give a product enough rows, even so.
-const LEAST_PATCHES: usize = 16;
+const LEAST_PATCHES: usize = 32;
 /// Floats of weights that are multiplied with all patches of a strip before others: they stay in the first-level
 /// cache.
 const KEPT: usize = 4096;

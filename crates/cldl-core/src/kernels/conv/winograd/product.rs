@@ -9,7 +9,7 @@ use crate::kernels::vector::load;
 use pulp::{Simd, WithSimd};
 
 /// Terms of a sum that are written out: their distances are constants then, which take no instructions.
-const TERMS: usize = 4;
+const TERMS: usize = 2;
 
 /// For each of `planes`, `blocks` by `count` tiles of `height` rows by `width` vectors:
 ///
