@@ -53,7 +53,8 @@ pub(super) fn table(small: &[Alone], whole: &[Alone]) -> String {
          too, kernels lose what the peak does not. Then a whole batch on all threads, whose limit is again the \
          slower of operations and bytes, and is passed where numbers are still in a cache. Of pooled layers the \
          operations are counted as if nothing had been pooled, though three of four \
-         gradients are not there. A shortcut's input gradient is added to what is there, as in \
+         gradients are not there, and of convolutions of 3x3 with stride 1 nine for each output and channel, though \
+         Winograd's take four: so both may pass 100 %. A shortcut's input gradient is added to what is there, as in \
          a step. What is packed for a call, and waking a thread, count.\n\n"
     );
     let few = format!("{SMALL} images, of peak");

@@ -73,8 +73,9 @@ const EXAMPLES: &str = "Rows, with their operations in forward passes of all mem
   pgd10    ten steps of PGD on the ensemble                          20 F
   wait     how long a step of `ce` waits for its images, augmented on another thread
 A training step needs no gradient of the images: the first layer counts one pass less, or two.
-LeNet-5's gradients count as if nothing had been pooled, as in PyTorch, though three of four of their
-products are zero and not formed: so they may pass 100 % of the peak.
+Operations are counted as PyTorch's would be: those of LeNet-5's gradients as if nothing had been
+pooled, though three of four of their products are zero and not formed; of convolutions of 3x3 nine
+for each output and channel, though Winograd's take four. So both may pass 100 % of the peak.
 
 Examples:
   cldl bench

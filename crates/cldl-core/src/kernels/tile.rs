@@ -155,20 +155,22 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                     let mut sums = begin::<S, HEIGHT, WIDTH>(simd, &tile, c, to);
                     // Distances that are constants take no instructions.
                     let same = !turns || HEIGHT <= turn.first || turn.skip[0] == 0;
+                    let follow = tile.a_l == 1 && tile.b_l == full;
+                    let products = Products { tile: &tile, a };
                     if same && tile.a_i == 1 {
                         let at = std::array::from_fn(|i| i);
-                        add_products::<true, S, HEIGHT, WIDTH>(
-                            simd, &tile, a, at, &mut ahead, &mut sums,
-                        );
+                        products
+                            .add::<true, false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
                     } else if same && WIDTH == 1 && tile.a_i == PIXEL {
                         let at = std::array::from_fn(|i| i * PIXEL);
-                        add_products::<false, S, HEIGHT, WIDTH>(
-                            simd, &tile, a, at, &mut ahead, &mut sums,
-                        );
+                        products
+                            .add::<false, false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
+                    } else if follow {
+                        products
+                            .add::<false, true, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
                     } else {
-                        add_products::<false, S, HEIGHT, WIDTH>(
-                            simd, &tile, a, at, &mut ahead, &mut sums,
-                        );
+                        products
+                            .add::<false, false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
                     }
                     end(simd, &tile, c, to, sums);
                 }
@@ -211,48 +213,79 @@ unsafe fn begin<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
     sums
 }
 
-/// Adds all products to the sums of scalars that lie `at` so many floats from the first one's; what is read next
-/// `MAY_BE_NEXT` to be fetched.
-#[inline(always)]
-unsafe fn add_products<
-    const MAY_BE_NEXT: bool,
-    S: Simd,
-    const HEIGHT: usize,
-    const WIDTH: usize,
->(
-    simd: S,
-    tile: &Tile<'_>,
+/// Of a tile whose scalars begin at `a`.
+struct Products<'a, 'b> {
+    tile: &'a Tile<'b>,
     a: *const f32,
-    at: [usize; HEIGHT],
-    ahead: &mut Ahead<'_>,
-    sums: &mut [[S::f32s; WIDTH]; HEIGHT],
-) {
-    // SAFETY: the caller promises what is read of `a` and `b`.
-    unsafe {
-        for row in 0..tile.rows {
-            ahead.fetch();
-            let a = a.add(row * tile.a_r);
-            let b = tile.b.as_ptr().add(row * tile.b_r);
-            for l in 0..tile.len {
-                let (a, b) = (a.add(l * tile.a_l), b.add(l * tile.b_l));
-                if MAY_BE_NEXT && tile.near == Near::NextRow {
-                    fetch_near(a.wrapping_add(tile.a_r));
-                    unroll!(for v in 0..WIDTH {
-                        fetch_near(b.wrapping_add(tile.b_r + v * S::F32_LANES));
-                    });
+}
+
+impl Products<'_, '_> {
+    /// Adds all products to the sums of scalars that lie `at` so many floats from the first one's; what is read next
+    /// `MAY_BE_NEXT` to be fetched, and terms may `FOLLOW` each other in memory.
+    #[inline(always)]
+    unsafe fn add<
+        const MAY_BE_NEXT: bool,
+        const FOLLOW: bool,
+        S: Simd,
+        const HEIGHT: usize,
+        const WIDTH: usize,
+    >(
+        self,
+        simd: S,
+        at: [usize; HEIGHT],
+        ahead: &mut Ahead<'_>,
+        sums: &mut [[S::f32s; WIDTH]; HEIGHT],
+    ) {
+        let Self { tile, a } = self;
+        let (a_l, b_l) = if FOLLOW { (1, WIDTH * S::F32_LANES) } else { (tile.a_l, tile.b_l) };
+        // SAFETY: the caller promises what is read of `a` and `b`.
+        unsafe {
+            for row in 0..tile.rows {
+                ahead.fetch();
+                let a = a.add(row * tile.a_r);
+                let b = tile.b.as_ptr().add(row * tile.b_r);
+                let pairs = if FOLLOW { tile.len / 2 } else { 0 };
+                for l in (0..pairs).map(|pair| 2 * pair) {
+                    let (a, b) = (a.add(l), b.add(l * b_l));
+                    add_term(simd, a, at, b, sums);
+                    add_term(simd, a.add(1), at, b.add(b_l), sums);
                 }
-                let mut vectors = [simd.splat_f32s(0.0); WIDTH];
-                unroll!(for v in 0..WIDTH {
-                    vectors[v] = load::<S>(b.add(v * S::F32_LANES));
-                });
-                unroll!(for i in 0..HEIGHT {
-                    let a = simd.splat_f32s(*a.add(at[i]));
-                    unroll!(for v in 0..WIDTH {
-                        sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
-                    });
-                });
+                for l in 2 * pairs..tile.len {
+                    let (a, b) = (a.add(l * a_l), b.add(l * b_l));
+                    if MAY_BE_NEXT && tile.near == Near::NextRow {
+                        fetch_near(a.wrapping_add(tile.a_r));
+                        unroll!(for v in 0..WIDTH {
+                            fetch_near(b.wrapping_add(tile.b_r + v * S::F32_LANES));
+                        });
+                    }
+                    add_term(simd, a, at, b, sums);
+                }
             }
         }
+    }
+}
+
+/// Adds to each of `sums` the product of its scalar, which lies `at` so many floats from `a`, with its vector.
+#[inline(always)]
+pub(super) unsafe fn add_term<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
+    simd: S,
+    a: *const f32,
+    at: [usize; HEIGHT],
+    b: *const f32,
+    sums: &mut [[S::f32s; WIDTH]; HEIGHT],
+) {
+    // SAFETY: the caller promises the scalars and the vectors.
+    unsafe {
+        let mut vectors = [simd.splat_f32s(0.0); WIDTH];
+        unroll!(for v in 0..WIDTH {
+            vectors[v] = load::<S>(b.add(v * S::F32_LANES));
+        });
+        unroll!(for i in 0..HEIGHT {
+            let a = simd.splat_f32s(*a.add(at[i]));
+            unroll!(for v in 0..WIDTH {
+                sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
+            });
+        });
     }
 }
 

@@ -128,7 +128,7 @@ impl WithSimd for Backward<'_> {
             });
         });
         if let (Some((_, gradients)), Some(dw)) = (of_weight, dw) {
-            gradients.finish(&sum, dw);
+            gradients.finish(simd, &sum, dw);
         }
     }
 }

@@ -173,8 +173,29 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// Whose outputs are squares of 2x2, and channels whole vectors.
+    fn squared_shape()(
+        batch in 1usize..3,
+        squares_h in 2usize..7,
+        squares_w in 2usize..12,
+        in_ch in prop::sample::select(vec![16, 32, 48, 80]),
+        out_ch in prop::sample::select(vec![16, 32, 64, 112]),
+        padding in 0usize..3,
+    ) -> ConvShape {
+        let [in_h, in_w] = [squares_h, squares_w].map(|squares| 2 * squares + 2 - 2 * padding);
+        ConvShape { batch, in_h, in_w, in_ch, out_ch, kernel: 3, stride: 1, padding }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn squared_shapes_match_the_definition(shape in squared_shape(), biased in 0usize..3) {
+        assert!(winograd::fit(&shape));
+        for_each_arch(|| matches_definition(&shape, biased));
+    }
 
     #[test]
     fn strided_shapes_match_the_definition(shape in strided_shape()) {

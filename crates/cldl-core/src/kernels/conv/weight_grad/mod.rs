@@ -76,7 +76,7 @@ impl<'a> WeightGradients<'a> {
         // The last vector of the last position reads past the end.
         let slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
         let zeros = vec![0.0; shape.out_w() * shape.out_ch + registers.lanes];
-        let winograd = winograd::fit(shape).then(|| WinogradWeights::new(shape, registers));
+        let winograd = winograd::fit(shape).then(|| WinogradWeights::new(shape));
         let padding = Padding::of_input(shape).with_slack(slack);
         Self { shape, layout, winograd, padding, zeros }
     }
@@ -139,9 +139,9 @@ impl<'a> WeightGradients<'a> {
     }
 
     /// The gradient of the weight, in OIHW order, from the sum over all images.
-    pub(super) fn finish(&self, sum: &[f32], dw: &mut [f32]) {
+    pub(super) fn finish<S: Simd>(&self, simd: S, sum: &[f32], dw: &mut [f32]) {
         match &self.winograd {
-            Some(winograd) => winograd.finish(sum, dw),
+            Some(winograd) => winograd.finish(simd, sum, dw),
             None => self.layout.unpack(self.shape, sum, dw),
         }
     }

@@ -3,9 +3,8 @@
 
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::sized::run_sized;
-use crate::kernels::tile::max_height;
+use crate::kernels::tile::{add_term, max_height};
 use crate::kernels::unroll::unroll;
-use crate::kernels::vector::load;
 use pulp::{Simd, WithSimd};
 
 /// Terms of a sum that are written out: their distances are constants then, which take no instructions.
@@ -67,11 +66,12 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                     let a = a.as_ptr().add(p * a_p + t * HEIGHT * a_i);
                     let b = b.as_ptr().add((p * blocks + s) * len * row);
                     let c = c.as_mut_ptr().add(p * c_p + s * row + t * HEIGHT * c_i);
+                    let at: [usize; HEIGHT] = std::array::from_fn(|i| i * a_i);
                     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
                     for l in (0..len).step_by(TERMS) {
                         let (a, b) = (a.add(l), b.add(l * row));
                         unroll!(for term in 0..TERMS {
-                            add_term(simd, a.add(term), a_i, b.add(term * row), &mut sums);
+                            add_term(simd, a.add(term), at, b.add(term * row), &mut sums);
                         });
                     }
                     unroll!(for i in 0..HEIGHT {
@@ -83,29 +83,5 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                 }
             }
         }
-    }
-}
-
-/// Adds to each of `sums` the product of its scalar, which are `a_i` floats apart, with its vector.
-#[inline(always)]
-pub(super) unsafe fn add_term<S: Simd, const HEIGHT: usize, const WIDTH: usize>(
-    simd: S,
-    a: *const f32,
-    a_i: usize,
-    b: *const f32,
-    sums: &mut [[S::f32s; WIDTH]; HEIGHT],
-) {
-    // SAFETY: the caller promises the scalars and the vectors.
-    unsafe {
-        let mut vectors = [simd.splat_f32s(0.0); WIDTH];
-        unroll!(for v in 0..WIDTH {
-            vectors[v] = load::<S>(b.add(v * S::F32_LANES));
-        });
-        unroll!(for i in 0..HEIGHT {
-            let a = simd.splat_f32s(*a.add(i * a_i));
-            unroll!(for v in 0..WIDTH {
-                sums[i][v] = simd.mul_add_e_f32s(a, vectors[v], sums[i][v]);
-            });
-        });
     }
 }

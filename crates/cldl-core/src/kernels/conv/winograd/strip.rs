@@ -44,21 +44,19 @@ impl Strip {
                 // SAFETY: the assertions above bound every index that is formed from here on.
                 unsafe {
                     let x = x.as_ptr().add(2 * line * row + c);
-                    let mut to = planes.as_mut_ptr().add(line * columns * channels + c);
-                    let mut left = [column(simd, x, row), column(simd, x.add(channels), row)];
-                    for t in 0..columns {
-                        let x = x.add(2 * (t + 1) * channels);
-                        let right = [column(simd, x, row), column(simd, x.add(channels), row)];
-                        unroll!(for i in [0 1 2 3] {
-                            let d = [left[0][i], left[1][i], right[0][i], right[1][i]];
-                            let numbers = of_pixels(d);
+                    let to = planes.as_mut_ptr().add(line * columns * channels + c);
+                    // A row of numbers at a time: fewer are at hand than registers.
+                    unroll!(for i in [0 1 2 3] {
+                        let mut left = pair(simd, x, row, channels, i);
+                        for t in 0..columns {
+                            let right = pair(simd, x.add(2 * (t + 1) * channels), row, channels, i);
+                            let numbers = of_pixels([left[0], left[1], right[0], right[1]]);
                             unroll!(for j in [0 1 2 3] {
-                                put(to.add((i * SIDE + j) * plane), numbers[j]);
+                                put(to.add((i * SIDE + j) * plane + t * channels), numbers[j]);
                             });
-                        });
-                        left = right;
-                        to = to.add(channels);
-                    }
+                            left = right;
+                        }
+                    });
                 }
             }
         }
@@ -77,10 +75,9 @@ impl Strip {
                     unsafe {
                         let dy = dy.as_ptr().add(2 * (line * row + t * channels) + c);
                         let to = planes.as_mut_ptr().add((line * columns + t) * channels + c);
-                        let column = |dy: *const f32| {
-                            of_gradient([get(simd, dy), get(simd, dy.add(row))])
-                        };
-                        let (left, right) = (column(dy), column(dy.add(channels)));
+                        let next = dy.add(channels);
+                        let left = of_gradient([get(simd, dy), get(simd, dy.add(row))]);
+                        let right = of_gradient([get(simd, next), get(simd, next.add(row))]);
                         unroll!(for i in [0 1 2 3] {
                             let numbers = of_gradient([left[i], right[i]]);
                             unroll!(for j in [0 1 2 3] {
@@ -136,17 +133,27 @@ impl Strip {
     }
 }
 
-/// `Bᵀ` of a column of a patch.
+/// The `i`-th numbers of `Bᵀ` of two neighboring columns of pixels; what is for the others is left away by the
+/// compiler.
 #[inline(always)]
-unsafe fn column<S: Simd>(simd: S, x: *const f32, row: usize) -> [Lanes<S>; SIDE] {
-    // SAFETY: the caller promises a vector in each of the rows.
+unsafe fn pair<S: Simd>(
+    simd: S,
+    x: *const f32,
+    row: usize,
+    next: usize,
+    i: usize,
+) -> [Lanes<S>; 2] {
+    // SAFETY: the caller promises a vector in each of four rows, and `next` floats further.
     unsafe {
-        of_pixels([
-            get(simd, x),
-            get(simd, x.add(row)),
-            get(simd, x.add(2 * row)),
-            get(simd, x.add(3 * row)),
-        ])
+        let mut pair = [get(simd, x); 2];
+        unroll!(for j in [0 1] {
+            let x = x.add(j * next);
+            let lower = x.add(2 * row);
+            let upper = [get(simd, x), get(simd, x.add(row))];
+            let lower = [get(simd, lower), get(simd, lower.add(row))];
+            pair[j] = of_pixels([upper[0], upper[1], lower[0], lower[1]])[i];
+        });
+        pair
     }
 }
 

@@ -1,10 +1,9 @@
 //! Products of patches with the output's gradient, summed over patches: for each plane, one of matrices.
 #![allow(unsafe_code, reason = "bounds are checked once, not once per multiplication")]
 
-use super::product::add_term;
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::sized::run_sized;
-use crate::kernels::tile::max_height;
+use crate::kernels::tile::{add_term, max_height};
 use crate::kernels::unroll::unroll;
 use crate::kernels::vector::load;
 use pulp::{Simd, WithSimd};
@@ -69,7 +68,7 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                     let c = c.as_mut_ptr().add(p * c_p + s * c_s + t * HEIGHT * row);
                     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
                     for _ in 0..len {
-                        add_term(simd, a, 1, b, &mut sums);
+                        add_term(simd, a, std::array::from_fn(|i| i), b, &mut sums);
                         (a, b) = (a.wrapping_add(a_l), b.wrapping_add(b_l));
                     }
                     unroll!(for i in 0..HEIGHT {

@@ -2,7 +2,7 @@
 
 use super::strip::Strip;
 use super::sums::Sums;
-use super::weights::blocks;
+use super::weights::{Back, blocks};
 use super::{PLANES, Patches};
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
@@ -15,14 +15,13 @@ use pulp::{Simd, WithSimd};
 /// Adds up the products of one image at a time.
 pub(in crate::kernels::conv) struct WinogradWeights<'a> {
     shape: &'a ConvShape,
-    registers: Registers,
     patches: Patches,
 }
 
 impl<'a> WinogradWeights<'a> {
-    /// For a shape that [fits](super::fit), and the registers that will be used.
-    pub(in crate::kernels::conv) fn new(shape: &'a ConvShape, registers: Registers) -> Self {
-        Self { shape, registers, patches: Patches::of(shape) }
+    /// For a shape that [fits](super::fit).
+    pub(in crate::kernels::conv) fn new(shape: &'a ConvShape) -> Self {
+        Self { shape, patches: Patches::of(shape) }
     }
 
     /// Floats of a sum: of the transformed weight, in the order in which the forward pass reads it.
@@ -48,10 +47,11 @@ impl<'a> WinogradWeights<'a> {
     }
 
     /// The gradient of the weight, in OIHW order, from the sum over all images.
-    pub(in crate::kernels::conv) fn finish(&self, sum: &[f32], dw: &mut [f32]) {
-        let in_ch = self.shape.in_ch;
-        for blocks in blocks(self.shape.out_ch, self.registers) {
-            blocks.to_weight(self.shape, &sum[PLANES * in_ch * blocks.first..], dw);
+    pub(in crate::kernels::conv) fn finish<S: Simd>(&self, simd: S, sum: &[f32], dw: &mut [f32]) {
+        let shape = self.shape;
+        for blocks in blocks(shape.out_ch, Registers::of::<S>()) {
+            let planes = &sum[PLANES * shape.in_ch * blocks.first..];
+            simd.vectorize(Back { shape, blocks, planes, dw: &mut *dw });
         }
     }
 

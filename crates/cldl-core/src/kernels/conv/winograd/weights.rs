@@ -8,7 +8,7 @@ use crate::kernels::conv::ConvShape;
 use crate::kernels::lanes::Lanes;
 use crate::kernels::tile::max_width;
 use crate::kernels::tiles::equal_tiles;
-use crate::kernels::vector::{from_lanes, store};
+use crate::kernels::vector::{from_lanes, lanes_of, read, store};
 use pulp::{Simd, WithSimd};
 
 /// Taps of a kernel.
@@ -46,24 +46,6 @@ impl Blocks {
         let (block, channel) = (channel / self.channels, channel % self.channels);
         (block * in_ch + c) * self.channels + channel
     }
-
-    /// The gradient of the weight in OIHW order, `Gᵀ u G`, from that of its transform.
-    pub(super) fn to_weight(self, shape: &ConvShape, planes: &[f32], dw: &mut [f32]) {
-        let (in_ch, plane) = (shape.in_ch, self.plane(shape.in_ch));
-        for channel in 0..self.count * self.channels {
-            let dw = &mut dw[(self.first + channel) * in_ch * TAPS..][..in_ch * TAPS];
-            for (c, taps) in dw.chunks_exact_mut(TAPS).enumerate() {
-                let at = self.at(in_ch, c, channel);
-                let number = |i, j| planes[(i * SIDE + j) * plane + at];
-                let column = |j| to_taps(0.5, [number(0, j), number(1, j), number(2, j), number(3, j)]);
-                let columns = [column(0), column(1), column(2), column(3)];
-                for (i, taps) in taps.chunks_exact_mut(3).enumerate() {
-                    let row = [columns[0][i], columns[1][i], columns[2][i], columns[3][i]];
-                    taps.copy_from_slice(&to_taps(0.5, row));
-                }
-            }
-        }
-    }
 }
 
 /// `G g Gᵀ` of the kernels of some output channels.
@@ -87,14 +69,15 @@ impl WithSimd for Transform<'_> {
         for channel in (0..blocks.count * blocks.channels).step_by(S::F32_LANES) {
             let weight = &weight[(blocks.first + channel) * kernel..][..S::F32_LANES * kernel];
             for c in 0..in_ch {
-                let tap = |tap| {
-                    Lanes::new(simd, from_lanes::<S>(|lane| weight[lane * kernel + c * TAPS + tap]))
-                };
-                let columns = [
-                    of_taps(half, [tap(0), tap(3), tap(6)]),
-                    of_taps(half, [tap(1), tap(4), tap(7)]),
-                    of_taps(half, [tap(2), tap(5), tap(8)]),
-                ];
+                let mut columns = [[half; SIDE]; 3];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    let mut taps = [half; 3];
+                    for (i, tap) in taps.iter_mut().enumerate() {
+                        let at = c * TAPS + i * 3 + j;
+                        *tap = Lanes::new(simd, from_lanes::<S>(|lane| weight[lane * kernel + at]));
+                    }
+                    *column = of_taps(half, taps);
+                }
                 let at = blocks.at(in_ch, c, channel);
                 for i in 0..SIDE {
                     let row = of_taps(half, [columns[0][i], columns[1][i], columns[2][i]]);
@@ -106,5 +89,50 @@ impl WithSimd for Transform<'_> {
             }
         }
         planes
+    }
+}
+
+/// `Gᵀ u G`: the gradient of the kernels of some output channels, from that of their transforms.
+pub(super) struct Back<'a> {
+    pub shape: &'a ConvShape,
+    pub blocks: Blocks,
+    pub planes: &'a [f32],
+    /// In OIHW order.
+    pub dw: &'a mut [f32],
+}
+
+impl WithSimd for Back<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, blocks, planes, dw } = self;
+        let (in_ch, plane) = (shape.in_ch, blocks.plane(shape.in_ch));
+        let kernel = in_ch * TAPS;
+        let half = Lanes::new(simd, simd.splat_f32s(0.5));
+        for channel in (0..blocks.count * blocks.channels).step_by(S::F32_LANES) {
+            let dw = &mut dw[(blocks.first + channel) * kernel..][..S::F32_LANES * kernel];
+            for c in 0..in_ch {
+                let at = blocks.at(in_ch, c, channel);
+                let mut columns = [[half; 3]; SIDE];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    let mut numbers = [half; SIDE];
+                    for (i, number) in numbers.iter_mut().enumerate() {
+                        let from = &planes[(i * SIDE + j) * plane + at..][..S::F32_LANES];
+                        *number = Lanes::new(simd, read(simd, from));
+                    }
+                    *column = to_taps(half, numbers);
+                }
+                for i in 0..3 {
+                    let row = [columns[0][i], columns[1][i], columns[2][i], columns[3][i]];
+                    for (j, tap) in to_taps(half, row).into_iter().enumerate() {
+                        let tap = lanes_of::<S>(tap.get());
+                        for (lane, tap) in tap.iter().enumerate().take(S::F32_LANES) {
+                            dw[lane * kernel + c * TAPS + i * 3 + j] = *tap;
+                        }
+                    }
+                }
+            }
+        }
     }
 }
