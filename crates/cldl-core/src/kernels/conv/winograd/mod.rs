@@ -45,7 +45,7 @@ const KEPT: usize = 4096;
 pub(super) fn fit(shape: &ConvShape) -> bool {
     let ConvShape { in_ch, out_ch, kernel, stride, .. } = *shape;
     let even = |size: usize| size.is_multiple_of(2);
-    let whole = |channels: usize| channels.is_multiple_of(MAX_LANES);
+    let whole = |channels: usize| 0 < channels && channels.is_multiple_of(MAX_LANES);
     kernel == 3
         && stride == 1
         && even(shape.out_h())
