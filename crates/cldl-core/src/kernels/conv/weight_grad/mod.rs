@@ -62,33 +62,48 @@ pub(super) fn chunk_images(shape: &ConvShape) -> usize {
 /// Adds up the products of one image at a time.
 pub(super) struct WeightGradients<'a> {
     shape: &'a ConvShape,
-    layout: Layout,
-    winograd: Option<WinogradWeights<'a>>,
     padding: Padding,
-    /// A row of zeros for [`WeightRows`].
-    zeros: Vec<f32>,
+    way: Way<'a>,
+}
+
+/// How the products come about.
+enum Way<'a> {
+    Winograd(WinogradWeights<'a>),
+    Windows {
+        layout: Layout,
+        /// A row of zeros for [`WeightRows`].
+        zeros: Vec<f32>,
+    },
 }
 
 impl<'a> WeightGradients<'a> {
     /// For the registers that will be used.
     pub(super) fn new(shape: &'a ConvShape, registers: Registers) -> Self {
+        let padding = Padding::of_input(shape);
+        if winograd::fit(shape) {
+            return Self { shape, padding, way: Way::Winograd(WinogradWeights::new(shape)) };
+        }
         let layout = Layout::new(shape, registers);
         // The last vector of the last position reads past the end.
         let slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
         let zeros = vec![0.0; shape.out_w() * shape.out_ch + registers.lanes];
-        let winograd = winograd::fit(shape).then(|| WinogradWeights::new(shape));
-        let padding = Padding::of_input(shape).with_slack(slack);
-        Self { shape, layout, winograd, padding, zeros }
+        Self { shape, padding: padding.with_slack(slack), way: Way::Windows { layout, zeros } }
     }
 
     /// Floats that [`Self::image`] reads of `dy` past its end.
     pub(super) fn dy_slack(&self) -> usize {
-        self.layout.padded_outer - self.layout.outer
+        match &self.way {
+            Way::Winograd(_) => 0,
+            Way::Windows { layout, .. } => layout.padded_outer - layout.outer,
+        }
     }
 
     /// Floats of a sum.
     pub(super) fn sum_len(&self) -> usize {
-        self.winograd.as_ref().map_or(self.layout.len(), WinogradWeights::sum_len)
+        match &self.way {
+            Way::Winograd(winograd) => winograd.sum_len(),
+            Way::Windows { layout, .. } => layout.len(),
+        }
     }
 
     /// Adds the products of image `index` of `x` with its output's gradient `dy`; fetches `next`.
@@ -102,12 +117,12 @@ impl<'a> WeightGradients<'a> {
         next: [&[f32]; 3],
         sum: &mut [f32],
     ) {
-        let Self { shape, layout, winograd, padding, zeros } = self;
+        let Self { shape, padding, way } = self;
         padding.with(simd, x, index, |x| {
-            if let Some(winograd) = winograd {
-                winograd.image(simd, x, dy, next, sum);
-                return;
-            }
+            let (layout, zeros) = match way {
+                Way::Winograd(winograd) => return winograd.image(simd, x, dy, next, sum),
+                Way::Windows { layout, zeros } => (layout, zeros),
+            };
             let x_row = padding.row();
             if layout.inner == 0 && WeightRows::fit::<S>(shape) {
                 simd.vectorize(WeightRows { shape, x, x_row, dy, zeros, next, sum });
@@ -140,9 +155,9 @@ impl<'a> WeightGradients<'a> {
 
     /// The gradient of the weight, in OIHW order, from the sum over all images.
     pub(super) fn finish<S: Simd>(&self, simd: S, sum: &[f32], dw: &mut [f32]) {
-        match &self.winograd {
-            Some(winograd) => winograd.finish(simd, sum, dw),
-            None => self.layout.unpack(self.shape, sum, dw),
+        match &self.way {
+            Way::Winograd(winograd) => winograd.finish(simd, sum, dw),
+            Way::Windows { layout, .. } => layout.unpack(self.shape, sum, dw),
         }
     }
 }

@@ -74,9 +74,10 @@ impl Patches {
         Self { rows, columns, strip, group: (KEPT / (in_ch * out_ch)).clamp(1, PLANES) }
     }
 
-    /// Floats from a plane to the next: those of a strip, and a line of the cache, so that the planes do not crowd
-    /// into a few places of it.
-    fn plane(&self, channels: usize) -> usize {
-        self.strip * self.columns * channels + MAX_LANES
+    /// Floats from a plane to the next, of the input's channels and of the output's: those of a strip, and a line of
+    /// the cache, so that the planes do not crowd into a few places of it.
+    fn planes(&self, shape: &ConvShape) -> [usize; 2] {
+        let floats = |channels| self.strip * self.columns * channels + MAX_LANES;
+        [shape.in_ch, shape.out_ch].map(floats)
     }
 }

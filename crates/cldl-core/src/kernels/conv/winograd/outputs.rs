@@ -50,16 +50,11 @@ impl WinogradOutputs {
     /// Writes the outputs of an image, finished.
     #[inline(always)]
     pub(in crate::kernels::conv) fn image<S: Simd>(&self, simd: S, image: Image<'_>) {
-        let [read, written] = self.planes().map(|plane| PLANES * plane);
+        let [read, written] = self.patches.planes(&self.shape).map(|plane| PLANES * plane);
         with_scratch(read + written, |planes| {
             let (pixels, sums) = planes.split_at_mut(read);
             simd.vectorize(Strips { of: self, image, pixels, sums });
         });
-    }
-
-    /// Floats from a plane to the next: of patches, and of what their products add up to.
-    fn planes(&self) -> [usize; 2] {
-        [self.shape.in_ch, self.shape.out_ch].map(|channels| self.patches.plane(channels))
     }
 }
 
@@ -80,7 +75,7 @@ impl WithSimd for Strips<'_> {
         let ConvShape { in_ch, out_ch, in_w, padding, .. } = *shape;
         let Patches { rows, columns, strip, group } = *patches;
         let [x_row, y_row] = [(in_w + 2 * padding) * in_ch, shape.out_w() * out_ch];
-        let [a_p, c_p] = of.planes();
+        let [a_p, c_p] = patches.planes(shape);
         let mut ahead = Ahead::new([image.next, &[], &[]], rows.div_ceil(strip) * PLANES);
         for (first, rows) in tiles(rows, strip) {
             let of_x = Strip { rows, columns, channels: in_ch, row: x_row, plane: a_p };

@@ -39,7 +39,7 @@ impl<'a> WinogradWeights<'a> {
         next: [&[f32]; 3],
         sum: &mut [f32],
     ) {
-        let [of_x, of_dy] = self.planes().map(|plane| PLANES * plane);
+        let [of_x, of_dy] = self.patches.planes(self.shape).map(|plane| PLANES * plane);
         with_scratch(of_x + of_dy, |planes| {
             let (pixels, gradient) = planes.split_at_mut(of_x);
             simd.vectorize(Strips { of: self, x, dy, next, pixels, gradient, sum });
@@ -53,11 +53,6 @@ impl<'a> WinogradWeights<'a> {
             let planes = &sum[PLANES * shape.in_ch * blocks.first..];
             simd.vectorize(Back { shape, blocks, planes, dw: &mut *dw });
         }
-    }
-
-    /// Floats from a plane to the next: of patches, and of the output's gradient.
-    fn planes(&self) -> [usize; 2] {
-        [self.shape.in_ch, self.shape.out_ch].map(|channels| self.patches.plane(channels))
     }
 }
 
@@ -80,7 +75,7 @@ impl WithSimd for Strips<'_> {
         let ConvShape { in_ch, out_ch, in_w, padding, .. } = *of.shape;
         let Patches { rows, columns, strip, group } = of.patches;
         let [x_row, dy_row] = [(in_w + 2 * padding) * in_ch, of.shape.out_w() * out_ch];
-        let [a_p, b_p] = of.planes();
+        let [a_p, b_p] = of.patches.planes(of.shape);
         let mut ahead = Ahead::new(next, rows.div_ceil(strip) * PLANES);
         for (first, rows) in tiles(rows, strip) {
             let of_x = Strip { rows, columns, channels: in_ch, row: x_row, plane: a_p };
