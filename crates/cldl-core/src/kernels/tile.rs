@@ -144,9 +144,15 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                 unsafe {
                     let a = tile.a.as_ptr().add(s * tile.a_s + t * tile.a_t + a_skip);
                     let c = tile.c.as_mut_ptr().add(s * tile.c_s + t * tile.c_t + c_skip);
-                    let skip = |i| if turns { turn.skipped_in_tile(i) } else { [0; 2] };
-                    let at: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.a_i + skip(i)[0]);
-                    let to: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.c_i + skip(i)[1]);
+                    let turned = turns && turn.first < HEIGHT;
+                    let mut at: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.a_i);
+                    let mut to: [usize; HEIGHT] = std::array::from_fn(|i| i * tile.c_i);
+                    if turned {
+                        unroll!(for i in 0..HEIGHT {
+                            let [a, c] = turn.skipped_in_tile(i);
+                            (at[i], to[i]) = (at[i] + a, to[i] + c);
+                        });
+                    }
                     if let Near::Scalars(distance) = tile.near {
                         unroll!(for i in 0..HEIGHT {
                             fetch_near(a.wrapping_add(distance + at[i]));
@@ -154,7 +160,7 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                     }
                     let mut sums = begin::<S, HEIGHT, WIDTH>(simd, &tile, c, to);
                     // Distances that are constants take no instructions.
-                    let same = !turns || HEIGHT <= turn.first || turn.skip[0] == 0;
+                    let same = !turned || turn.skip[0] == 0;
                     let follow = tile.a_l == 1 && tile.b_l == full;
                     let products = Products { tile: &tile, a };
                     if same && tile.a_i == 1 {
