@@ -191,7 +191,7 @@ impl Alone {
             }
             Pass::InputGrad => {
                 // A shortcut's is added to that of the convolution beside it.
-                let of_input = InputGrad { weight, dx, add: shape.skips_input() };
+                let of_input = InputGrad { weight, dx, add: shape.kernel == 1 };
                 conv_backward(&shape, dy, None, Some(of_input));
             }
             Pass::WeightGrad => {

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "bounds are checked once per tile, not once per multiplication")]
 
 use super::arch::Registers;
-use super::prefetch::{Ahead, fetch_near};
+use super::prefetch::Ahead;
 use super::sized::run_sized;
 use super::turn::Turn;
 use super::unroll::unroll;
@@ -46,17 +46,6 @@ pub(super) struct Tile<'a> {
     pub channels: usize,
     /// What to fetch meanwhile: a part with each of the `rows` of each tile.
     pub ahead: Ahead<'a>,
-    pub near: Near,
-}
-
-/// What is fetched into the first-level cache, where the hardware does not guess what comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Near {
-    Nothing,
-    /// With each tile, the scalars that lie so many floats further.
-    Scalars(usize),
-    /// With each step of a row, what the same step of the next row reads.
-    NextRow,
 }
 
 /// What the sums of a tile begin with.
@@ -153,11 +142,6 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                             (at[i], to[i]) = (at[i] + a, to[i] + c);
                         });
                     }
-                    if let Near::Scalars(distance) = tile.near {
-                        unroll!(for i in 0..HEIGHT {
-                            fetch_near(a.wrapping_add(distance + at[i]));
-                        });
-                    }
                     let mut sums = begin::<S, HEIGHT, WIDTH>(simd, &tile, c, to);
                     // Distances that are constants take no instructions.
                     let same = !turned || turn.skip[0] == 0;
@@ -165,18 +149,14 @@ impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WID
                     let products = Products { tile: &tile, a };
                     if same && tile.a_i == 1 {
                         let at = std::array::from_fn(|i| i);
-                        products
-                            .add::<true, false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
+                        products.add::<false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
                     } else if same && WIDTH == 1 && tile.a_i == PIXEL {
                         let at = std::array::from_fn(|i| i * PIXEL);
-                        products
-                            .add::<false, false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
+                        products.add::<false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
                     } else if follow {
-                        products
-                            .add::<false, true, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
+                        products.add::<true, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
                     } else {
-                        products
-                            .add::<false, false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
+                        products.add::<false, S, HEIGHT, WIDTH>(simd, at, &mut ahead, &mut sums);
                     }
                     end(simd, &tile, c, to, sums);
                 }
@@ -226,16 +206,10 @@ struct Products<'a, 'b> {
 }
 
 impl Products<'_, '_> {
-    /// Adds all products to the sums of scalars that lie `at` so many floats from the first one's; what is read next
-    /// `MAY_BE_NEXT` to be fetched, and terms may `FOLLOW` each other in memory.
+    /// Adds all products to the sums of scalars that lie `at` so many floats from the first one's; terms may `FOLLOW`
+    /// each other in memory.
     #[inline(always)]
-    unsafe fn add<
-        const MAY_BE_NEXT: bool,
-        const FOLLOW: bool,
-        S: Simd,
-        const HEIGHT: usize,
-        const WIDTH: usize,
-    >(
+    unsafe fn add<const FOLLOW: bool, S: Simd, const HEIGHT: usize, const WIDTH: usize>(
         self,
         simd: S,
         at: [usize; HEIGHT],
@@ -258,12 +232,6 @@ impl Products<'_, '_> {
                 }
                 for l in 2 * pairs..tile.len {
                     let (a, b) = (a.add(l * a_l), b.add(l * b_l));
-                    if MAY_BE_NEXT && tile.near == Near::NextRow {
-                        fetch_near(a.wrapping_add(tile.a_r));
-                        unroll!(for v in 0..WIDTH {
-                            fetch_near(b.wrapping_add(tile.b_r + v * S::F32_LANES));
-                        });
-                    }
                     add_term(simd, a, at, b, sums);
                 }
             }

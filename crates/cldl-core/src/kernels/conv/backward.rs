@@ -170,7 +170,7 @@ fn each_image(
 
 /// What image `index` will read of the input and of the output's gradient.
 fn ahead<'a>(shape: &ConvShape, x: &Images<'a>, dy: &Images<'a>, index: usize) -> [&'a [f32]; 3] {
-    if shape.skips_input() || shape.batch <= index {
+    if shape.batch <= index {
         return Default::default();
     }
     let [x, _] = x.read(index * shape.in_len()..(index + 1) * shape.in_len());

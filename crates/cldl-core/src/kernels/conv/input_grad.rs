@@ -9,6 +9,7 @@ use super::ConvShape;
 use super::outputs::Outputs;
 use super::padding::Padding;
 use super::planar_grad::PlanarGradients;
+use super::pointwise::PointwiseGradients;
 use super::rgb_grad::RgbGradients;
 use super::strided_grad::StridedGradients;
 use super::winograd;
@@ -16,7 +17,7 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{Near, Start, Tile, max_height, max_width};
+use crate::kernels::tile::{Start, Tile, max_height, max_width};
 use crate::kernels::tiles::{equal_tiles, tiles};
 use crate::kernels::turn::Turn;
 use crate::kernels::{Finish, Images};
@@ -31,6 +32,7 @@ pub(super) struct InputGradients<'a> {
 /// How a gradient comes about.
 enum Way<'a> {
     Planar(PlanarGradients<'a>),
+    Pointwise(PointwiseGradients<'a>),
     Rgb(RgbGradients<'a>),
     Strided(StridedGradients<'a>),
     /// As the outputs of the convolution with the weight turned by half a turn.
@@ -44,6 +46,8 @@ impl<'a> InputGradients<'a> {
         let registers = Registers::of::<S>();
         let way = if let Some(planar) = PlanarGradients::new(shape, weight) {
             Way::Planar(planar)
+        } else if let Some(pointwise) = PointwiseGradients::new(shape, registers, weight) {
+            Way::Pointwise(pointwise)
         } else if let Some(rgb) = RgbGradients::new(shape, registers, weight) {
             Way::Rgb(rgb)
         } else if let Some(strided) = StridedGradients::new(shape, registers, weight) {
@@ -62,6 +66,7 @@ impl<'a> InputGradients<'a> {
         let Self { shape, way } = self;
         match way {
             Way::Planar(planar) => planar.image(simd, dy, dx, add),
+            Way::Pointwise(pointwise) => pointwise.image(simd, dy, dx, add),
             Way::Rgb(rgb) => rgb.image(simd, dy, dx, add),
             Way::Strided(strided) => strided.image(simd, dy, dx, add),
             Way::Turned(outputs) => {
@@ -212,11 +217,6 @@ impl WithSimd for Band<'_> {
         let ConvShape { kernel, stride, padding, .. } = *self.shape;
         let (blocks, out_h) = (self.blocks, self.shape.out_h());
         for block in blocks {
-            if kernel == 1 && padding == 0 {
-                // Each output row reaches a row of its own.
-                self.add(simd, block, 0, 0..1, out_h);
-                continue;
-            }
             // Output rows whose windows hold a row, which is counted from the top of the padding.
             let (mut begin, mut end) = (0, 0);
             for row in 0..self.rows.len() / self.row_len() {
@@ -228,7 +228,7 @@ impl WithSimd for Band<'_> {
                     end += 1;
                 }
                 if begin < end {
-                    self.add(simd, block, row, begin..end, 1);
+                    self.add(simd, block, row, begin..end);
                 }
             }
         }
@@ -241,8 +241,7 @@ impl Band<'_> {
         (self.shape.in_w + 2 * self.shape.padding) * self.shape.in_ch
     }
 
-    /// Adds to `row` what reaches it from these `outputs`, and to as many `lines` what reaches each from the outputs
-    /// that follow.
+    /// Adds to `row` what reaches it from these `outputs`.
     #[inline(always)]
     fn add<S: Simd>(
         &mut self,
@@ -250,7 +249,6 @@ impl Band<'_> {
         block: &Block,
         row: usize,
         outputs: std::ops::Range<usize>,
-        lines: usize,
     ) {
         let ConvShape { in_ch, out_ch, kernel, stride, padding, .. } = *self.shape;
         let (row_len, dy_row) = (self.row_len(), self.shape.out_w() * out_ch);
@@ -261,19 +259,18 @@ impl Band<'_> {
         let tap = kernel - 1 - (self.first + row + padding - outputs.start * stride);
         let columns = equal_tiles(self.shape.out_w() / block.group, max_height::<S>(width));
         // The output row after them, for the next row.
-        let next =
-            if block.first == 0 && lines == 1 { outputs.end * dy_row } else { self.dy.len() };
+        let next = if block.first == 0 { outputs.end * dy_row } else { self.dy.len() };
         let next = &self.dy[next..self.dy.len().min(next + dy_row)];
         let tiles: usize = columns.clone().map(|(_, _, count)| count).sum();
         let mut ahead = Ahead::new([next, &[], &[]], tiles * outputs.len());
         for (col, height, count) in columns {
             let tile = Tile {
-                lines,
+                lines: 1,
                 count,
                 rows: outputs.len(),
                 len: group_ch,
                 a: &self.dy[outputs.start * dy_row + col * group_ch..],
-                a_s: dy_row,
+                a_s: 0,
                 a_t: height * group_ch,
                 a_r: dy_row,
                 a_l: 1,
@@ -283,13 +280,12 @@ impl Band<'_> {
                 b_l: width * S::F32_LANES,
                 start: Start::Add,
                 c: &mut self.rows[row * row_len + col * group_stride + block.first..],
-                c_s: stride * row_len,
+                c_s: 0,
                 c_t: height * group_stride,
                 c_i: group_stride,
                 turn: Turn::NONE,
                 channels: block.len,
                 ahead: ahead.take(count * outputs.len()),
-                near: Near::Nothing,
             };
             tile.run(simd, height, width);
         }

@@ -8,8 +8,10 @@ mod naive;
 mod outputs;
 mod padding;
 mod planar_grad;
+mod pointwise;
 mod pooled;
 mod pooled_grad;
+mod products;
 mod rgb_grad;
 mod strided_grad;
 #[cfg(test)]
@@ -87,11 +89,6 @@ impl ConvShape {
     /// The same of so many images.
     fn macs_of(&self, images: usize) -> usize {
         images * self.out_h() * self.out_w() * self.weight_len()
-    }
-
-    /// Whether parts of the input lie between the windows: they are better not fetched.
-    pub(super) fn skips_input(&self) -> bool {
-        self.kernel < self.stride
     }
 
     fn windows(&self, size: usize) -> usize {

@@ -13,7 +13,7 @@ use super::ConvShape;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
-use crate::kernels::tile::{Near, Start, Tile, max_height, max_width};
+use crate::kernels::tile::{Start, Tile, max_height, max_width};
 use crate::kernels::tiles::{equal_tiles, tiles};
 use crate::kernels::turn::Turn;
 use pulp::{Simd, WithSimd};
@@ -195,7 +195,6 @@ impl Image<'_> {
                 },
                 channels: block.channels,
                 ahead: Ahead::NOTHING,
-                near: Near::Nothing,
             };
             tile.run(simd, height, width);
         }

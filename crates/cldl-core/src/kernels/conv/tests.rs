@@ -132,6 +132,24 @@ fn bits_do_not_depend_on_alignment() {
 }
 
 #[test]
+fn a_gradient_is_added_to_what_is_there() {
+    for shape in network_shapes() {
+        let [_, dy, weight, _] = operands(&shape);
+        let gradient = |dx: &mut [f32], add| {
+            let of_input = InputGrad { weight: &weight, dx, add };
+            conv_backward(&shape, Images::Stored(&dy), None, Some(of_input));
+        };
+        for_each_arch(|| {
+            let mut dx = vec![f32::NAN; shape.batch * shape.in_len()];
+            gradient(&mut dx, false);
+            let expected: Vec<f64> = dx.iter().map(|dx| 2.0 * f64::from(*dx)).collect();
+            gradient(&mut dx, true);
+            assert_close("dx", &dx, &expected, shape.kernel * shape.kernel * shape.out_ch);
+        });
+    }
+}
+
+#[test]
 fn an_empty_batch_has_no_gradient() {
     let shape = ConvShape { batch: 0, ..network_shapes()[0] };
     let [_, _, dw] = all(&shape, 0);
@@ -188,8 +206,28 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// Of one tap, and channels whole vectors.
+    fn pointwise_shape()(
+        batch in 1usize..3,
+        in_h in 1usize..40,
+        in_w in 1usize..40,
+        in_ch in prop::sample::select(vec![16, 32, 48, 80]),
+        out_ch in prop::sample::select(vec![16, 32, 64, 112]),
+        stride in 1usize..4,
+    ) -> ConvShape {
+        ConvShape { batch, in_h, in_w, in_ch, out_ch, kernel: 1, stride, padding: 0 }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn pointwise_shapes_match_the_definition(shape in pointwise_shape(), biased in 0usize..3) {
+        assert!(pointwise::fit(&shape));
+        for_each_arch(|| matches_definition(&shape, biased));
+    }
 
     #[test]
     fn squared_shapes_match_the_definition(shape in squared_shape(), biased in 0usize..3) {

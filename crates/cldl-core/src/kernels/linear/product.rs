@@ -4,7 +4,7 @@ use super::TASK;
 use crate::kernels::arch::Registers;
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tile::{MAX_WIDTH, Near, Start, Tile, max_height, max_width};
+use crate::kernels::tile::{MAX_WIDTH, Start, Tile, max_height, max_width};
 use crate::kernels::tiles::{equal_tiles, tiles};
 use crate::kernels::turn::Turn;
 use crate::kernels::vector::MAX_LANES;
@@ -102,7 +102,6 @@ impl WithSimd for Terms<'_> {
                     turn: Turn::NONE,
                     channels,
                     ahead: Ahead::NOTHING,
-                    near: Near::Nothing,
                 };
                 tile.run(simd, height, width);
             }

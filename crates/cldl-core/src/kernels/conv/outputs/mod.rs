@@ -4,12 +4,13 @@ mod blocks;
 
 use super::ConvShape;
 use super::padding::Padding;
+use super::pointwise::{self, PointwiseOutputs};
 use super::winograd::{self, WinogradOutputs};
 use crate::kernels::arch::Registers;
 use crate::kernels::dots::{self, Dots};
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::slide::{self, Slide};
-use crate::kernels::tile::{self, Near, Start, Tile};
+use crate::kernels::tile::{self, Start, Tile};
 use crate::kernels::tiles::{equal_tiles, tiles};
 use crate::kernels::turn::Turn;
 use crate::kernels::{Finish, Images};
@@ -30,6 +31,7 @@ pub(super) struct Outputs {
 /// How the outputs come about.
 enum Way {
     Winograd(WinogradOutputs),
+    Pointwise(PointwiseOutputs),
     Windows(Vec<Block>),
 }
 
@@ -51,6 +53,8 @@ impl Outputs {
         }
         let way = if winograd::fit(shape) {
             Way::Winograd(WinogradOutputs::new(simd, shape, weight))
+        } else if pointwise::fit(shape) {
+            Way::Pointwise(PointwiseOutputs::new(shape, registers, weight))
         } else {
             Way::Windows(blocks(shape, registers, weight))
         };
@@ -71,7 +75,7 @@ impl Outputs {
         let Self { shape, padding, way, .. } = self;
         assert!(y.len() == shape.out_len());
         let init = if index < self.biased { &self.bias } else { &self.zeros };
-        let next = if shape.skips_input() || shape.batch <= index + 1 {
+        let next = if shape.batch <= index + 1 {
             &[]
         } else {
             x.read((index + 1) * shape.in_len()..(index + 2) * shape.in_len())[0]
@@ -81,6 +85,9 @@ impl Outputs {
             match way {
                 Way::Winograd(outputs) => {
                     outputs.image(simd, winograd::Image { x, next, init, at, finish, y });
+                }
+                Way::Pointwise(outputs) => {
+                    outputs.image(simd, pointwise::Image { x, init, at, finish, y });
                 }
                 Way::Windows(blocks) => {
                     simd.vectorize(Image { shape, blocks, row, x, next, init, at, finish, y });
@@ -256,11 +263,6 @@ impl<'a> Image<'a> {
             },
             channels: block.channels,
             ahead,
-            near: if self.shape.skips_input() {
-                Near::Scalars(stride * self.row)
-            } else {
-                Near::Nothing
-            },
         }
     }
 

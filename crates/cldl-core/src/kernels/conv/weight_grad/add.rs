@@ -4,7 +4,7 @@ use super::layout::Layout;
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::prefetch::Ahead;
-use crate::kernels::tile::{Near, Start, Tile, max_height};
+use crate::kernels::tile::{Start, Tile, max_height};
 use crate::kernels::tiles::{equal_tiles, tiles};
 use crate::kernels::turn::Turn;
 use pulp::{Simd, WithSimd};
@@ -56,11 +56,11 @@ impl<'a> AddImage<'a> {
         if Registers::of::<S>().are_many() {
             return self.shape.out_h();
         }
-        let ConvShape { in_ch, out_ch, stride, .. } = *self.shape;
+        let ConvShape { out_ch, stride, .. } = *self.shape;
         let out_w = self.shape.out_w();
-        let x_row = if self.shape.skips_input() { out_w * in_ch } else { stride * self.x_row };
-        let fits = BAND.saturating_sub(self.layout.kernel * self.x_row) / (x_row + out_w * out_ch);
-        fits.max(BAND_POSITIONS.div_ceil(self.shape.out_w()))
+        let row = stride * self.x_row + out_w * out_ch;
+        let fits = BAND.saturating_sub(self.layout.kernel * self.x_row) / row;
+        fits.max(BAND_POSITIONS.div_ceil(out_w))
     }
 
     /// What to fetch of the next image with each row of each tile of [`Self::add_outer`]: all of it.
@@ -109,7 +109,6 @@ impl<'a> AddImage<'a> {
                     turn: Turn::NONE,
                     channels,
                     ahead: ahead.take(count * rows),
-                    near: if shape.skips_input() { Near::NextRow } else { Near::Nothing },
                 };
                 tile.run(simd, height, width);
             }
@@ -146,7 +145,6 @@ impl<'a> AddImage<'a> {
                     turn: Turn::NONE,
                     channels: width * layout.lanes,
                     ahead: Ahead::NOTHING,
-                    near: Near::Nothing,
                 };
                 tile.run(simd, height, width);
             }

@@ -5,6 +5,7 @@ mod layout;
 
 use super::ConvShape;
 use super::padding::Padding;
+use super::pointwise::{self, PointwiseWeights};
 use super::weight_rows::WeightRows;
 use super::winograd::{self, WinogradWeights};
 use crate::kernels::Images;
@@ -69,6 +70,7 @@ pub(super) struct WeightGradients<'a> {
 /// How the products come about.
 enum Way<'a> {
     Winograd(WinogradWeights<'a>),
+    Pointwise(PointwiseWeights<'a>),
     Windows {
         layout: Layout,
         /// A row of zeros for [`WeightRows`].
@@ -83,6 +85,9 @@ impl<'a> WeightGradients<'a> {
         if winograd::fit(shape) {
             return Self { shape, padding, way: Way::Winograd(WinogradWeights::new(shape)) };
         }
+        if pointwise::fit(shape) {
+            return Self { shape, padding, way: Way::Pointwise(PointwiseWeights::new(shape)) };
+        }
         let layout = Layout::new(shape, registers);
         // The last vector of the last position reads past the end.
         let slack = if 0 < layout.inner { layout.padded_row - layout.row } else { 0 };
@@ -93,7 +98,7 @@ impl<'a> WeightGradients<'a> {
     /// Floats that [`Self::image`] reads of `dy` past its end.
     pub(super) fn dy_slack(&self) -> usize {
         match &self.way {
-            Way::Winograd(_) => 0,
+            Way::Winograd(_) | Way::Pointwise(_) => 0,
             Way::Windows { layout, .. } => layout.padded_outer - layout.outer,
         }
     }
@@ -102,6 +107,7 @@ impl<'a> WeightGradients<'a> {
     pub(super) fn sum_len(&self) -> usize {
         match &self.way {
             Way::Winograd(winograd) => winograd.sum_len(),
+            Way::Pointwise(_) => self.shape.weight_len(),
             Way::Windows { layout, .. } => layout.len(),
         }
     }
@@ -121,6 +127,7 @@ impl<'a> WeightGradients<'a> {
         padding.with(simd, x, index, |x| {
             let (layout, zeros) = match way {
                 Way::Winograd(winograd) => return winograd.image(simd, x, dy, next, sum),
+                Way::Pointwise(pointwise) => return pointwise.image(simd, x, dy, sum),
                 Way::Windows { layout, zeros } => (layout, zeros),
             };
             let x_row = padding.row();
@@ -140,9 +147,8 @@ impl<'a> WeightGradients<'a> {
                     sum: &mut *sum,
                 });
             };
-            // With many registers, or a kernel of one tap, a copy takes longer than the lines that crowd the cache.
-            let few_reads = Registers::of::<S>().are_many() || shape.kernel == 1;
-            if few_reads || layout.outer_blocks().nth(1).is_none() {
+            // With many registers a copy takes longer than the lines that crowd the cache.
+            if Registers::of::<S>().are_many() || layout.outer_blocks().nth(1).is_none() {
                 return add(None);
             }
             let positions = shape.out_h() * shape.out_w();
@@ -157,6 +163,7 @@ impl<'a> WeightGradients<'a> {
     pub(super) fn finish<S: Simd>(&self, simd: S, sum: &[f32], dw: &mut [f32]) {
         match &self.way {
             Way::Winograd(winograd) => winograd.finish(simd, sum, dw),
+            Way::Pointwise(pointwise) => pointwise.finish(simd, sum, dw),
             Way::Windows { layout, .. } => layout.unpack(self.shape, sum, dw),
         }
     }

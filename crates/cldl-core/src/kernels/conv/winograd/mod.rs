@@ -15,9 +15,7 @@
 //! Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016).
 
 mod outputs;
-mod product;
 mod strip;
-mod sums;
 mod transform;
 mod weight_grad;
 mod weights;

@@ -1,13 +1,13 @@
 //! The convolution of one image.
 
-use super::product::Product;
 use super::strip::Strip;
-use super::weights::{Blocks, Transform, blocks};
+use super::weights::Transform;
 use super::{PLANES, Patches};
 use crate::kernels::Finish;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
+use crate::kernels::conv::products::{Blocks, Product, blocks};
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::tile::max_height;
@@ -92,10 +92,11 @@ impl WithSimd for Strips<'_> {
                             blocks: blocks.count,
                             count,
                             len: in_ch,
+                            init: None,
                             a: &pixels[p * a_p + patch * in_ch..],
                             a_p,
                             a_i: in_ch,
-                            b: &weights[p * blocks.plane(in_ch)..],
+                            b: &weights[p * blocks.len(in_ch)..],
                             c: &mut sums[p * c_p + patch * out_ch + blocks.first..],
                             c_p,
                             c_i: out_ch,

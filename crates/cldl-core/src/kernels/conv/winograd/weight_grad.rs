@@ -1,11 +1,11 @@
 //! The gradient of the weight, image by image.
 
 use super::strip::Strip;
-use super::sums::Sums;
-use super::weights::{Back, blocks};
+use super::weights::Back;
 use super::{PLANES, Patches};
 use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
+use crate::kernels::conv::products::{Sums, blocks};
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::tile::max_height;
@@ -85,7 +85,7 @@ impl WithSimd for Strips<'_> {
             for (p, planes) in tiles(PLANES, group) {
                 for blocks in blocks(out_ch, Registers::of::<S>()) {
                     let width = blocks.channels / S::F32_LANES;
-                    let c_p = blocks.plane(in_ch);
+                    let c_p = blocks.len(in_ch);
                     for (c, height, count) in equal_tiles(in_ch, max_height::<S>(width)) {
                         let fetches = blocks.first == 0 && c == 0;
                         let start = PLANES * in_ch * blocks.first + p * c_p + c * blocks.channels;

@@ -3,50 +3,14 @@
 use super::transform::{of_taps, to_taps};
 use super::{PLANES, SIDE};
 use crate::kernels::aligned::Aligned;
-use crate::kernels::arch::Registers;
 use crate::kernels::conv::ConvShape;
+use crate::kernels::conv::products::Blocks;
 use crate::kernels::lanes::Lanes;
-use crate::kernels::tile::max_width;
-use crate::kernels::tiles::equal_tiles;
 use crate::kernels::vector::{from_lanes, lanes_of, read, store};
 use pulp::{Simd, WithSimd};
 
 /// Taps of a kernel.
 const TAPS: usize = 9;
-
-/// Output channels in blocks as wide as the tiles that compute them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Blocks {
-    /// The first channel.
-    pub first: usize,
-    /// How many blocks there are, and channels of each: whole vectors.
-    pub count: usize,
-    pub channels: usize,
-}
-
-/// Of all output channels, those of one width together.
-pub(super) fn blocks(out_ch: usize, registers: Registers) -> impl Iterator<Item = Blocks> {
-    let lanes = registers.lanes;
-    equal_tiles(out_ch / lanes, max_width(registers)).map(move |(vector, width, count)| Blocks {
-        first: vector * lanes,
-        count,
-        channels: width * lanes,
-    })
-}
-
-impl Blocks {
-    /// Floats of a plane.
-    pub(super) fn plane(&self, in_ch: usize) -> usize {
-        in_ch * self.count * self.channels
-    }
-
-    /// Where the number of an output channel is, counted from the first, in the order (plane, block, input channel,
-    /// output channel).
-    fn at(&self, in_ch: usize, c: usize, channel: usize) -> usize {
-        let (block, channel) = (channel / self.channels, channel % self.channels);
-        (block * in_ch + c) * self.channels + channel
-    }
-}
 
 /// `G g Gᵀ` of the kernels of some output channels.
 pub(super) struct Transform<'a> {
@@ -62,7 +26,7 @@ impl WithSimd for Transform<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Aligned {
         let Self { shape, blocks, weight } = self;
-        let (in_ch, plane) = (shape.in_ch, blocks.plane(shape.in_ch));
+        let (in_ch, plane) = (shape.in_ch, blocks.len(shape.in_ch));
         let kernel = in_ch * TAPS;
         let half = Lanes::new(simd, simd.splat_f32s(0.5));
         let mut planes = Aligned::zeros(PLANES * plane);
@@ -107,7 +71,7 @@ impl WithSimd for Back<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, blocks, planes, dw } = self;
-        let (in_ch, plane) = (shape.in_ch, blocks.plane(shape.in_ch));
+        let (in_ch, plane) = (shape.in_ch, blocks.len(shape.in_ch));
         let kernel = in_ch * TAPS;
         let half = Lanes::new(simd, simd.splat_f32s(0.5));
         for channel in (0..blocks.count * blocks.channels).step_by(S::F32_LANES) {

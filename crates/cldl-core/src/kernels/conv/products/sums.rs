@@ -1,42 +1,41 @@
-//! Products of patches with weights: for each plane, one of matrices.
+//! Products of pixels with the output's gradient, summed over pixels: matrices of few rows and long sums.
 #![allow(unsafe_code, reason = "bounds are checked once, not once per multiplication")]
 
 use crate::kernels::prefetch::Ahead;
 use crate::kernels::sized::run_sized;
 use crate::kernels::tile::{add_term, max_height};
 use crate::kernels::unroll::unroll;
+use crate::kernels::vector::load;
 use pulp::{Simd, WithSimd};
-
-/// Terms of a sum that are written out: their distances are constants then, which take no instructions.
-const TERMS: usize = 2;
 
 /// For each of `planes`, `blocks` by `count` tiles of `height` rows by `width` vectors:
 ///
-/// `c[p, s, t, i, v] = Σ_{l < len} a[p, t, i, l] · b[p, s, l, v]`
+/// `c[p, s, t, i, v] += Σ_{l < len} a[p, l, t, i] · b[p, l, s, v]`
 ///
 /// A stride is named by the index that it belongs to. Where there is none, numbers are contiguous.
 #[derive(Debug)]
-pub(super) struct Product<'a> {
+pub(in crate::kernels::conv) struct Sums<'a> {
     pub planes: usize,
     pub blocks: usize,
     pub count: usize,
-    /// A multiple of [`TERMS`].
     pub len: usize,
     pub a: &'a [f32],
     pub a_p: usize,
-    pub a_i: usize,
+    pub a_l: usize,
     pub b: &'a [f32],
+    pub b_p: usize,
+    pub b_l: usize,
     pub c: &'a mut [f32],
     pub c_p: usize,
-    pub c_i: usize,
+    pub c_s: usize,
     /// A part for each plane.
     pub ahead: Ahead<'a>,
 }
 
-impl Product<'_> {
-    /// Computes tiles of `height` by `width`.
+impl Sums<'_> {
+    /// Adds to tiles of `height` by `width`.
     #[inline(always)]
-    pub(super) fn run<S: Simd>(self, simd: S, height: usize, width: usize) {
+    pub(in crate::kernels::conv) fn run<S: Simd>(self, simd: S, height: usize, width: usize) {
         run_sized!(self, simd, height, width, max_height, {
             1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16;
             2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
@@ -45,39 +44,38 @@ impl Product<'_> {
     }
 }
 
-struct Sized<'a, const HEIGHT: usize, const WIDTH: usize>(Product<'a>);
+struct Sized<'a, const HEIGHT: usize, const WIDTH: usize>(Sums<'a>);
 
 impl<const HEIGHT: usize, const WIDTH: usize> WithSimd for Sized<'_, HEIGHT, WIDTH> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Product { planes, blocks, count, len, a, a_p, a_i, b, c, c_p, c_i, mut ahead } = self.0;
+        let Sums { planes, blocks, count, len, a, a_p, a_l, b, b_p, b_l, c, c_p, c_s, mut ahead } =
+            self.0;
         let (row, rows) = (WIDTH * S::F32_LANES, count * HEIGHT);
-        assert!(0 < planes && 0 < blocks && 0 < count && 0 < len && len.is_multiple_of(TERMS));
-        assert!((planes - 1) * a_p + (rows - 1) * a_i + len <= a.len());
-        assert!(planes * blocks * len * row <= b.len());
-        assert!((planes - 1) * c_p + (rows - 1) * c_i + blocks * row <= c.len());
+        assert!(0 < planes && 0 < blocks && 0 < count && 0 < len);
+        assert!((planes - 1) * a_p + (len - 1) * a_l + rows <= a.len());
+        assert!((planes - 1) * b_p + (len - 1) * b_l + blocks * row <= b.len());
+        assert!((planes - 1) * c_p + (blocks - 1) * c_s + rows * row <= c.len());
         for p in 0..planes {
             ahead.fetch();
             for (s, t) in (0..blocks).flat_map(|s| (0..count).map(move |t| (s, t))) {
                 // SAFETY: the assertions above bound every index that is formed from here on.
                 unsafe {
-                    let a = a.as_ptr().add(p * a_p + t * HEIGHT * a_i);
-                    let b = b.as_ptr().add((p * blocks + s) * len * row);
-                    let c = c.as_mut_ptr().add(p * c_p + s * row + t * HEIGHT * c_i);
-                    let at: [usize; HEIGHT] = std::array::from_fn(|i| i * a_i);
+                    let mut a = a.as_ptr().add(p * a_p + t * HEIGHT);
+                    let mut b = b.as_ptr().add(p * b_p + s * row);
+                    let c = c.as_mut_ptr().add(p * c_p + s * c_s + t * HEIGHT * row);
                     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
-                    for l in (0..len).step_by(TERMS) {
-                        let (a, b) = (a.add(l), b.add(l * row));
-                        unroll!(for term in 0..TERMS {
-                            add_term(simd, a.add(term), at, b.add(term * row), &mut sums);
-                        });
+                    for _ in 0..len {
+                        add_term(simd, a, std::array::from_fn(|i| i), b, &mut sums);
+                        (a, b) = (a.wrapping_add(a_l), b.wrapping_add(b_l));
                     }
                     unroll!(for i in 0..HEIGHT {
                         unroll!(for v in 0..WIDTH {
-                            let to = c.add(i * c_i + v * S::F32_LANES);
-                            to.cast::<S::f32s>().write_unaligned(sums[i][v]);
+                            let c = c.add(i * row + v * S::F32_LANES);
+                            let sum = simd.add_f32s(load::<S>(c), sums[i][v]);
+                            c.cast::<S::f32s>().write_unaligned(sum);
                         });
                     });
                 }
