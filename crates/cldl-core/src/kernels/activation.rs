@@ -1,6 +1,8 @@
 //! Leaky ReLU in place, for numbers and dual numbers, and the sum of two gradients.
 
 use crate::kernels::arch::arch;
+use crate::kernels::lanes::{Lanes, replace};
+use crate::kernels::vector::read;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use tracing::instrument;
@@ -8,17 +10,11 @@ use tracing::instrument;
 /// Floats that one task works on: a quarter of a megabyte goes in and comes out.
 const CHUNK: usize = 1 << 15;
 
-/// `y = v` where `v > 0`, `slope · v` elsewhere; the derivative at 0 is `slope`. Slope 0 is ReLU.
+/// `d` where `v > 0`, `slope · d` elsewhere: the leaky ReLU if `d` is `v`. The derivative at 0 is `slope`; slope 0 is
+/// ReLU. A slope above 0 leaves the sign alone, so that `v` may be the activation's argument or its result.
 ///
 /// # Range
 /// NaN stays NaN. ReLU is 0 even where the derivative meets an infinity, as in PyTorch.
-#[inline(always)]
-pub(super) fn leaky_relu_of(v: f32, slope: f32) -> f32 {
-    branch(v, slope, v)
-}
-
-/// `d` where `v > 0`, `slope · d` elsewhere. A slope above 0 leaves the sign alone, so that `v` may be
-/// the activation's argument or its result.
 #[inline(always)]
 pub(super) fn branch(v: f32, slope: f32, d: f32) -> f32 {
     let below = if slope == 0.0 { 0.0 } else { slope * d };
@@ -81,10 +77,14 @@ impl WithSimd for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for v in self.values {
-            *v = leaky_relu_of(*v, self.slope);
-        }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { slope, values } = self;
+        replace(
+            simd,
+            values,
+            #[inline(always)]
+            |v, _| v.leaky_relu(slope),
+        );
     }
 }
 
@@ -98,10 +98,14 @@ impl WithSimd for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (v, d) in self.values.iter().zip(self.d) {
-            *d = branch(*v, self.slope, *d);
-        }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { slope, values, d } = self;
+        replace(
+            simd,
+            d,
+            #[inline(always)]
+            |d, at| Lanes::new(simd, read(simd, &values[at])).branch(slope, d),
+        );
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is done to a result while it is still at hand: a pass over memory less for each part.
 
-use super::activation::leaky_relu_of;
+use super::activation::Forward;
+use super::lanes::{Lanes, replace};
+use super::vector::read;
+use pulp::{Simd, WithSimd};
 
 /// Adds a residual, then takes the leaky ReLU; each if it is there.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,20 +22,18 @@ impl Finish<'_> {
 
     /// Finishes the value `y` that begins at `at` of the whole result.
     #[inline(always)]
-    pub(super) fn value(&self, at: usize, y: &mut [f32]) {
+    pub(super) fn value<S: Simd>(&self, simd: S, at: usize, y: &mut [f32]) {
         let slope = self.slope();
-        match self.residual {
-            Some(r) => {
-                for (y, r) in y.iter_mut().zip(&r[at..]) {
-                    *y = leaky_relu_of(*y + r, slope);
-                }
-            }
-            None if self.slope.is_some() => {
-                for y in y {
-                    *y = leaky_relu_of(*y, slope);
-                }
-            }
-            None => {}
+        if let Some(residual) = self.residual {
+            let residual = &residual[at..];
+            replace(
+                simd,
+                y,
+                #[inline(always)]
+                |y, at| (y + Lanes::new(simd, read(simd, &residual[at]))).leaky_relu(slope),
+            );
+        } else if self.slope.is_some() {
+            Forward { slope, values: y }.with_simd(simd);
         }
     }
 }

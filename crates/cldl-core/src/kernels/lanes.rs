@@ -1,7 +1,9 @@
 //! Vectors that are computed with as single numbers are.
+#![allow(unsafe_code, reason = "a vector is loaded and stored in place")]
 
+use super::vector::{load, read, store};
 use pulp::Simd;
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Mul, Range, Sub};
 
 /// A vector of numbers. Every operation is rounded by itself, as with single numbers.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +32,7 @@ impl<S: Simd> Lanes<S> {
         Self { simd, of: simd.select_f32s(simd.less_than_or_equal_f32s(of, zero), below, d.of) }
     }
 
-    /// [`super::activation::leaky_relu_of`].
+    /// `self` where it is above 0, `slope · self` elsewhere.
     #[inline(always)]
     pub(super) fn leaky_relu(self, slope: f32) -> Self {
         self.branch(slope, self)
@@ -61,6 +63,34 @@ impl<S: Simd> Mul for Lanes<S> {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self { of: self.simd.mul_f32s(self.of, other.of), ..self }
+    }
+}
+
+/// Replaces the numbers `y` by what `map` makes of them, a vector at a time; it gets their place, too.
+#[inline(always)]
+pub(super) fn replace<S: Simd>(
+    simd: S,
+    y: &mut [f32],
+    map: impl Fn(Lanes<S>, Range<usize>) -> Lanes<S>,
+) {
+    let whole = y.len() / S::F32_LANES * S::F32_LANES;
+    let to = y.as_mut_ptr();
+    // The compiler must not know that this is the same place: where some numbers stay what they are it would store the
+    // others alone, with masks, for which some processors take long.
+    let from = std::hint::black_box(to.cast_const());
+    for at in (0..whole).step_by(S::F32_LANES) {
+        // SAFETY: there are so many whole vectors.
+        unsafe {
+            let x = Lanes::new(simd, load::<S>(from.add(at)));
+            let x = map(x, at..at + S::F32_LANES);
+            to.add(at).cast::<S::f32s>().write_unaligned(x.get());
+        }
+    }
+    let place = whole..y.len();
+    if !place.is_empty() {
+        let rest = &mut y[place.clone()];
+        let x = Lanes::new(simd, read(simd, rest));
+        store(simd, map(x, place).get(), rest);
     }
 }
 

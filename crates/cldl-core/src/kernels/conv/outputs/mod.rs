@@ -153,7 +153,7 @@ impl WithSimd for Image<'_> {
                 }
             }
         }
-        self.finish.value(self.at, self.y);
+        self.finish.value(simd, self.at, self.y);
     }
 }
 

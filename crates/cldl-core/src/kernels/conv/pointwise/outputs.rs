@@ -64,7 +64,7 @@ impl WithSimd for Strips<'_> {
             let first = strip.start(shape.out_ch);
             let y = &mut y[first..][..strip.count() * shape.out_ch];
             weight.multiply(simd, strip.count(), windows, Some(init), y);
-            finish.value(at + first, y);
+            finish.value(simd, at + first, y);
         }
     }
 }

@@ -55,20 +55,14 @@ impl WithSimd for Split<'_> {
     }
 }
 
-/// The pixels of neighboring windows from `x` on, the same for each channel: lanes in the order (channel,
+/// The pixels of four neighboring windows from `x` on, the same for each channel: lanes in the order (channel,
 /// window).
 #[inline(always)]
 pub(super) unsafe fn of_windows<S: Simd>(x: *const f32) -> S::f32s {
     // As one number: between single ones the compiler finds what vectors have in common, and shuffles it.
     // SAFETY: the caller promises the pixels of as many windows as a tile has at most; a vector has at most 16
     // lanes.
-    unsafe {
-        if const { max_count(Registers::of::<S>()) == 2 } {
-            std::mem::transmute_copy(&[x.cast::<u64>().read_unaligned(); 8])
-        } else {
-            std::mem::transmute_copy(&[x.cast::<u128>().read_unaligned(); 4])
-        }
-    }
+    unsafe { std::mem::transmute_copy(&[x.cast::<u128>().read_unaligned(); 4]) }
 }
 
 /// Lanes in the order (channel, window) in the order (window, channel).

@@ -6,7 +6,7 @@ use super::tile::shared_lanes;
 use crate::kernels::arch::Registers;
 use crate::kernels::pool::{FOUR, wins};
 use crate::kernels::unroll::unroll;
-use crate::kernels::vector::{read, store};
+use crate::kernels::vector::{lanes_of, read, store};
 use pulp::{MemMask, Simd};
 
 /// Where the maxima go.
@@ -44,11 +44,45 @@ impl Maxima<'_> {
         let chosen = if self.choice == Choice::Named {
             named(simd, outputs, read(simd, &self.argmax[place.clone()]))
         } else {
-            let (largest, at) = self.largest(simd, outputs);
+            let (largest, at) = self.choice.largest(simd, outputs);
             store(simd, at, &mut self.argmax[place.clone()]);
             largest
         };
         store(simd, chosen, &mut self.y[place]);
+    }
+
+    /// The same of neighboring windows from `window` on, whose upper and lower rows of outputs are given, `pixel` floats
+    /// each.
+    #[inline(always)]
+    pub(super) fn put_line<S: Simd>(
+        &mut self,
+        simd: S,
+        window: usize,
+        [first, channels]: [usize; 2],
+        (upper, lower): (&[f32], &[f32]),
+        pixel: usize,
+    ) {
+        let (start, choice) = (window * self.ch, self.choice);
+        let y = self.y[start..].chunks_exact_mut(self.ch);
+        let argmax = self.argmax[start..].chunks_exact_mut(self.ch);
+        let rows = upper.chunks_exact(2 * pixel).zip(lower.chunks_exact(2 * pixel));
+        for ((y, argmax), (upper, lower)) in y.zip(argmax).zip(rows) {
+            let y = y[first..first + channels].chunks_mut(S::F32_LANES);
+            let argmax = argmax[first..first + channels].chunks_mut(S::F32_LANES);
+            let [(a, b), (c, d)] = [upper.split_at(pixel), lower.split_at(pixel)];
+            let upper = a.chunks_exact(S::F32_LANES).zip(b.chunks_exact(S::F32_LANES));
+            let lower = c.chunks_exact(S::F32_LANES).zip(d.chunks_exact(S::F32_LANES));
+            for ((y, argmax), ((a, b), (c, d))) in y.zip(argmax).zip(upper.zip(lower)) {
+                let outputs = [read(simd, a), read(simd, b), read(simd, c), read(simd, d)];
+                if choice == Choice::Named {
+                    store(simd, named(simd, outputs, read(simd, argmax)), y);
+                } else {
+                    let (largest, at) = choice.largest(simd, outputs);
+                    store(simd, at, argmax);
+                    store(simd, largest, y);
+                }
+            }
+        }
     }
 
     /// The same of windows whose channels share a vector, in the order (channel, window).
@@ -72,6 +106,7 @@ impl Maxima<'_> {
             masks[n] = MemMask::from(lanes.mask());
             places[n] = (window + n) * self.ch + first - lane;
         });
+        let is_full = channels == lanes_each;
         let (y, argmax) = (self.y.as_mut_ptr(), self.argmax.as_mut_ptr());
         // SAFETY: the assertions above bound the lanes of the masks; no other one is touched.
         unsafe {
@@ -84,23 +119,25 @@ impl Maxima<'_> {
                 });
                 named(simd, outputs.map(by_window::<S>), at)
             } else {
-                let (largest, at) = self.largest(simd, outputs);
+                let (largest, at) = self.choice.largest(simd, outputs);
                 let at = by_window::<S>(at);
                 unroll!(for n in 0..COUNT {
-                    simd.mask_store_ptr_f32s(masks[n], argmax.wrapping_add(places[n]), at);
+                    put_part(simd, masks[n], is_full, argmax.wrapping_add(places[n]), n, at);
                 });
                 by_window::<S>(largest)
             };
             unroll!(for n in 0..COUNT {
-                simd.mask_store_ptr_f32s(masks[n], y.wrapping_add(places[n]), chosen);
+                put_part(simd, masks[n], is_full, y.wrapping_add(places[n]), n, chosen);
             });
         }
     }
+}
 
+impl Choice {
     /// The largest of four, and which it is.
     #[inline(always)]
-    fn largest<S: Simd>(&self, simd: S, outputs: [S::f32s; FOUR]) -> (S::f32s, S::f32s) {
-        if self.choice == Choice::Largest {
+    fn largest<S: Simd>(self, simd: S, outputs: [S::f32s; FOUR]) -> (S::f32s, S::f32s) {
+        if self == Self::Largest {
             winner(
                 simd,
                 outputs,
@@ -114,6 +151,29 @@ impl Maxima<'_> {
                 #[inline(always)]
                 |x, max| wins(simd, x, max),
             )
+        }
+    }
+}
+
+/// Stores the lanes of a mask, which belong to the `n`-th window of a vector: all of that window's, if it `is_full`.
+#[inline(always)]
+unsafe fn put_part<S: Simd>(
+    simd: S,
+    mask: MemMask<S::m32s>,
+    is_full: bool,
+    to: *mut f32,
+    n: usize,
+    vector: S::f32s,
+) {
+    let each = const { shared_lanes(Registers::of::<S>()) };
+    // SAFETY: the caller promises the lanes of the mask.
+    unsafe {
+        if is_full && each == 4 {
+            // Some processors take long for the stores of a mask.
+            let lanes: [f32; 4] = std::array::from_fn(|lane| lanes_of::<S>(vector)[n * 4 + lane]);
+            to.wrapping_add(n * 4).cast::<[f32; 4]>().write_unaligned(lanes);
+        } else {
+            simd.mask_store_ptr_f32s(mask, to, vector);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! With one channel a sum has so few terms that to write the outputs and to read them again for their
 //! maxima takes longer than to compute them. So the four outputs of a window are summed side by side,
-//! and their maximum alone is stored.
+//! and their maximum alone is stored; where registers are few, a line of windows at a time (`rows.rs`).
 //!
 //! A vector holds the output channels of one window. The last channels, too few for a vector, are those
 //! of all windows that are computed together: their pixels are neighbors where even and odd columns are
@@ -11,6 +11,7 @@
 mod columns;
 mod magnitude;
 mod maxima;
+mod rows;
 mod tile;
 
 use super::ConvShape;
@@ -20,11 +21,12 @@ use crate::kernels::aligned::Aligned;
 use crate::kernels::arch::{Registers, arch};
 use crate::kernels::pool::Grid;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::tiles::equal_tiles;
+use crate::kernels::tiles::{equal_tiles, tiles};
 use columns::{Columns, Split};
 use magnitude::Magnitude;
 use maxima::{Choice, Maxima};
 use pulp::{Simd, WithSimd};
+use rows::Rows;
 use tile::{Run, max_count, shared_lanes};
 
 /// Computes the maxima of one image at a time.
@@ -40,8 +42,9 @@ pub(super) struct Windows<'a> {
 
 /// Output channels that are computed together.
 struct Block {
-    /// A vector for each window.
+    /// So many vectors for each window: one where registers are many, for then the sums of several windows fit.
     own: Vector,
+    width: usize,
     /// The last channels, of all windows in one vector.
     shared: Option<Vector>,
 }
@@ -68,7 +71,8 @@ impl<'a> Windows<'a> {
         let padding = Padding::of_input(shape);
         let lanes = registers.lanes;
         // Each channel in as many lanes as windows share the vector.
-        let vector = |first: usize, channels: usize, windows: usize| {
+        let vector = |first: usize, channels: usize, windows: usize, width: usize| {
+            let lanes = width * lanes;
             let (mut weights, mut biases) = (Aligned::zeros(taps * lanes), vec![0.0; lanes]);
             for lane in 0..windows * channels {
                 let o = first + lane / windows;
@@ -85,13 +89,15 @@ impl<'a> Windows<'a> {
             let is_even = padding.row().is_multiple_of(2);
             let shares = 0 < rest && 0 < whole && rest <= shared_lanes(registers) && is_even;
             let owned = if shares { whole } else { shape.out_ch };
-            let mut blocks: Vec<_> = (0..owned)
-                .step_by(lanes)
-                .map(|first| vector(first, lanes.min(owned - first), 1))
-                .map(|own| Block { own, shared: None })
-                .collect();
+            let max_width = if registers.are_many() { 1 } else { 2 };
+            let block = |(first, width): (usize, usize)| {
+                let (first, channels) = (first * lanes, width * lanes);
+                let own = vector(first, channels.min(owned - first), 1, width);
+                Block { own, width, shared: None }
+            };
+            let mut blocks: Vec<_> = tiles(owned.div_ceil(lanes), max_width).map(block).collect();
             if let (true, Some(last)) = (shares, blocks.last_mut()) {
-                last.shared = Some(vector(whole, rest, max_count(registers)));
+                last.shared = Some(vector(whole, rest, max_count(registers), 1));
             }
             let rows = shape.in_h + 2 * shape.padding;
             let columns = Columns::new(rows, padding.row(), registers);
@@ -114,7 +120,7 @@ impl<'a> Windows<'a> {
         argmax: &mut [f32],
     ) {
         let Self { shape, grid, padding, columns, weights, blocks } = self;
-        let (columns, weights) = (*columns, *weights);
+        let (columns, weights, registers) = (*columns, *weights, Registers::of::<S>());
         assert!(y.len() == grid.out_len() && argmax.len() == grid.out_len());
         padding.with(simd, x, index, |x| {
             let row = padding.row();
@@ -128,6 +134,13 @@ impl<'a> Windows<'a> {
             };
             for block in blocks {
                 let out = Maxima { ch: grid.ch, choice, y: &mut *y, argmax: &mut *argmax };
+                if !registers.are_many() {
+                    let (kernel, lines, line) = (shape.kernel, grid.h / 2, grid.w / 2);
+                    with_scratch(4 * line * block.width * registers.lanes, |outputs| {
+                        simd.vectorize(Rows { block, kernel, lines, line, x, row, outputs, out });
+                    });
+                    continue;
+                }
                 let image = Image { shape, block, x, row, pixels: &[], columns, out };
                 if block.shared.is_some() {
                     with_scratch(columns.len(), |pixels| {

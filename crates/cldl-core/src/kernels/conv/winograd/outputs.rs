@@ -110,7 +110,7 @@ impl WithSimd for Strips<'_> {
             let y_at = 2 * first * y_row;
             let y = &mut image.y[y_at..][..2 * rows * y_row];
             of_y.planes_to_outputs(simd, sums, image.init, y);
-            image.finish.value(image.at + y_at, y);
+            image.finish.value(simd, image.at + y_at, y);
         }
     }
 }
