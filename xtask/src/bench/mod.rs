@@ -51,6 +51,10 @@ pub(crate) struct Args {
     /// Threads of each
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Instruction set of both: `avx2`, or what `cldl bench --instructions` takes if nothing is compared
+    /// [default: the best that there is]
+    #[arg(long, value_name = "SET")]
+    instructions: Option<String>,
     /// Rows [default: all]
     #[arg(long, num_args = 1.., value_delimiter = ',')]
     only: Vec<String>,
@@ -72,6 +76,13 @@ const BATCHES: [usize; 5] = [32, 64, 128, 256, 512];
 /// The steps whose scaling is measured, and the fewest members that each takes.
 const SCALED: [(&str, usize); 2] = [("ce", 1), ("cldl", 2)];
 
+/// What holds PyTorch's libraries to AVX2.
+const AVX2_ALONE: [(&str, &str); 3] = [
+    ("ATEN_CPU_CAPABILITY", "avx2"),
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    ("MKL_ENABLE_INSTRUCTIONS", "AVX2"),
+];
+
 /// Runs the chore.
 pub(crate) fn run(args: &Args) -> Result<()> {
     interrupt::watch()?;
@@ -81,8 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return bench.page(out);
     }
     if bench.script.is_none() {
-        let ended =
-            child::run(Command::new(&cldl.program).arg("bench").args(bench.ours(&args.arch)))?;
+        let ended = child::run(bench.cldl_bench().args(bench.ours(&args.arch)))?;
         ensure!(ended.status.success(), "`cldl bench` failed ({})", ended.status);
         return Ok(());
     }
@@ -94,6 +104,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The comparator's program, if one is to be run.
 fn script(args: &Args) -> Result<Option<PathBuf>> {
+    if let (Some(_), Some(set)) = (&args.against, &args.instructions)
+        && set != "avx2"
+    {
+        let hint = "PyTorch's libraries can be held to `avx2` alone";
+        return Err(Usage(format!("--instructions {set} with --against: {hint}")).into());
+    }
     let from_environment = || std::env::var_os("CLDL_PYTORCH_STEPS").map(PathBuf::from);
     match (args.against.as_deref(), args.script.clone().or_else(from_environment)) {
         (None, _) => Ok(None),
@@ -145,6 +161,7 @@ impl Bench<'_> {
             machine: scale::machine(),
             threads: self.args.threads,
             compared: self.script.is_some(),
+            chosen: self.args.instructions.clone(),
             architectures,
         };
         let picture = out.with_extension("svg");
@@ -185,6 +202,9 @@ impl Bench<'_> {
             eprintln!("{arch}: round {round} of {rounds}");
             if let Some(script) = &self.script {
                 let mut command = Command::new(&self.args.python);
+                if self.args.instructions.is_some() {
+                    command.envs(AVX2_ALONE);
+                }
                 theirs.extend(rows_of(command.arg(script).args(self.theirs(arch)))?);
             }
             ours.extend(self.rows(&self.ours(arch))?);
@@ -194,15 +214,24 @@ impl Bench<'_> {
     }
 
     fn rows(&self, args: &[String]) -> Result<Vec<Row>> {
-        rows_of(Command::new(&self.cldl.program).args(["bench", "--json"]).args(args))
+        rows_of(self.cldl_bench().arg("--json").args(args))
+    }
+
+    fn cldl_bench(&self) -> Command {
+        let mut command = Command::new(&self.cldl.program);
+        command.arg("bench");
+        if let Some(instructions) = &self.args.instructions {
+            command.args(["--instructions", instructions]);
+        }
+        command
     }
 
     /// Every kernel by itself.
     fn alone(&self, arch: &str, batch: usize, threads: usize) -> Result<Vec<Alone>> {
         let numbers = [("--batch", batch), ("--threads", threads), ("--repeat", alone::REPEAT)];
         let numbers = numbers.map(|(flag, n)| [flag.to_owned(), n.to_string()]);
-        let mut command = Command::new(&self.cldl.program);
-        command.args(["bench", "--json", "--kernels", "--arch", arch]);
+        let mut command = self.cldl_bench();
+        command.args(["--json", "--kernels", "--arch", arch]);
         rows_of(command.args(numbers.as_flattened()))
     }
 

@@ -12,6 +12,8 @@ pub(super) struct Performance {
     pub(super) threads: usize,
     /// Whether PyTorch was measured too.
     pub(super) compared: bool,
+    /// The instruction set of both, if it was asked for.
+    pub(super) chosen: Option<String>,
     pub(super) architectures: Vec<Measured>,
 }
 
@@ -72,8 +74,12 @@ pub(super) fn ratios(ours: &Rows, theirs: &Rows) -> String {
 
 /// For `docs/`: the page of this name, with the picture of that name.
 pub(super) fn markdown(performance: &Performance, page: &str, picture: &str) -> String {
-    let Performance { machine, threads, compared, architectures } = performance;
-    let against = if *compared { " --against pytorch --script FILE --python FILE" } else { "" };
+    let Performance { machine, threads, compared, chosen, architectures } = performance;
+    let mut against =
+        if *compared { " --against pytorch --script FILE --python FILE" } else { "" }.to_owned();
+    if let Some(chosen) = chosen {
+        let _ = write!(against, " --instructions {chosen}");
+    }
     let steps = architectures.iter().flat_map(|measured| &measured.profiled);
     let instructions = steps.map(|step| step.instructions.as_str()).next().unwrap_or_default();
     let mut text = format!(
