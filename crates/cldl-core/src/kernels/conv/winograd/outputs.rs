@@ -76,8 +76,13 @@ impl WithSimd for Strips<'_> {
         let Patches { rows, columns, strip, group } = *patches;
         let [x_row, y_row] = [(in_w + 2 * padding) * in_ch, shape.out_w() * out_ch];
         let [a_p, c_p] = patches.planes(shape);
-        let mut ahead = Ahead::new([image.next, &[], &[]], rows.div_ceil(strip) * PLANES);
+        let part = image.next.len().div_ceil(rows.div_ceil(strip));
+        let mut next = image.next.chunks(part.max(1));
         for (first, rows) in tiles(rows, strip) {
+            let (y_at, y_len) = (2 * first * y_row, 2 * rows * y_row);
+            // Outputs too: a line of the cache is read before parts of it are written.
+            let y = &image.y[y_at..][..y_len];
+            let mut ahead = Ahead::new([y, next.next().unwrap_or_default(), &[]], PLANES);
             let of_x = Strip { rows, columns, channels: in_ch, row: x_row, plane: a_p };
             of_x.pixels_to_planes(simd, &image.x[2 * first * x_row..], pixels);
             for (p, planes) in tiles(PLANES, group) {
@@ -107,8 +112,7 @@ impl WithSimd for Strips<'_> {
                 }
             }
             let of_y = Strip { channels: out_ch, row: y_row, plane: c_p, ..of_x };
-            let y_at = 2 * first * y_row;
-            let y = &mut image.y[y_at..][..2 * rows * y_row];
+            let y = &mut image.y[y_at..][..y_len];
             of_y.planes_to_outputs(simd, sums, image.init, y);
             image.finish.value(simd, image.at + y_at, y);
         }
