@@ -41,14 +41,7 @@ impl Maxima<'_> {
     ) {
         let first = window * self.ch + first;
         let place = first..first + channels;
-        let chosen = if self.choice == Choice::Named {
-            named(simd, outputs, read(simd, &self.argmax[place.clone()]))
-        } else {
-            let (largest, at) = self.choice.largest(simd, outputs);
-            store(simd, at, &mut self.argmax[place.clone()]);
-            largest
-        };
-        store(simd, chosen, &mut self.y[place]);
+        self.choice.put(simd, outputs, &mut self.y[place.clone()], &mut self.argmax[place]);
     }
 
     /// The same of neighboring windows from `window` on, whose upper and lower rows of outputs are given, `pixel` floats
@@ -74,13 +67,7 @@ impl Maxima<'_> {
             let lower = c.chunks_exact(S::F32_LANES).zip(d.chunks_exact(S::F32_LANES));
             for ((y, argmax), ((a, b), (c, d))) in y.zip(argmax).zip(upper.zip(lower)) {
                 let outputs = [read(simd, a), read(simd, b), read(simd, c), read(simd, d)];
-                if choice == Choice::Named {
-                    store(simd, named(simd, outputs, read(simd, argmax)), y);
-                } else {
-                    let (largest, at) = choice.largest(simd, outputs);
-                    store(simd, at, argmax);
-                    store(simd, largest, y);
-                }
+                choice.put(simd, outputs, y, argmax);
             }
         }
     }
@@ -134,6 +121,18 @@ impl Maxima<'_> {
 }
 
 impl Choice {
+    /// Stores the chosen of four, and which it is where that was not known.
+    #[inline(always)]
+    fn put<S: Simd>(self, simd: S, outputs: [S::f32s; FOUR], y: &mut [f32], argmax: &mut [f32]) {
+        if self == Self::Named {
+            store(simd, named(simd, outputs, read(simd, argmax)), y);
+        } else {
+            let (largest, at) = self.largest(simd, outputs);
+            store(simd, at, argmax);
+            store(simd, largest, y);
+        }
+    }
+
     /// The largest of four, and which it is.
     #[inline(always)]
     fn largest<S: Simd>(self, simd: S, outputs: [S::f32s; FOUR]) -> (S::f32s, S::f32s) {

@@ -156,7 +156,7 @@ impl<S: Simd> Pairs<'_, S> {
         let channels = [vector.first, vector.channels];
         unroll!(for n in [0 2 4] {
             if n < COUNT {
-                let outputs = of_two::<S>(sums[n], sums[(n + 1).min(COUNT - 1)]);
+                let outputs = by_output::<S>(sums[n], sums[(n + 1).min(COUNT - 1)]);
                 if n + 1 < COUNT {
                     out.put_shared::<S, 2>(simd, window + n, channels, outputs);
                 } else {
@@ -202,7 +202,7 @@ impl<S: Simd> Pairs<'_, S> {
 
 /// The four outputs of two windows, whose upper and lower ones are given: lanes in the order (channel, window).
 #[inline(always)]
-fn of_two<S: Simd>(
+fn by_output<S: Simd>(
     [first_upper, first_lower]: [S::f32s; 2],
     [upper, lower]: [S::f32s; 2],
 ) -> [S::f32s; FOUR] {

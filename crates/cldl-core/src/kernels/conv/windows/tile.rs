@@ -10,7 +10,7 @@ use crate::kernels::unroll::unroll;
 use crate::kernels::vector::{load, read};
 use pulp::{Simd, WithSimd};
 
-/// Windows whose four sums each fit into the registers, with those of channels that share a vector, four
+/// Windows that share a vector; where registers are many also those whose four sums each fit into them, beside four
 /// vectors of weights and one of pixels.
 pub(super) const fn max_count(registers: Registers) -> usize {
     if registers.are_many() { 4 } else { 2 }
